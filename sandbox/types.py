@@ -46,7 +46,7 @@ class CallCheck(Frozen):
     ] = "equal"
     rel_tol: float = Field(default=1e-9, ge=0.0, le=1.0)
     abs_tol: float = Field(default=0.0, ge=0.0)
-    setup: str = Field(default="", max_length=1_000_000, description="Statements run before the call (imports, inputs).")
+    setup: str = Field(default="", max_length=1_000_000, description="Statements run before the call.")
 
 
 class StdioCheck(Frozen):

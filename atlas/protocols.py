@@ -1,0 +1,102 @@
+"""The seams, on one screen. Imports neither torch nor httpx nor docker."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from atlas.types import Candidate, Completion, Message, Ranked, Task, Usage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capabilities:
+    """What a model server was found to do, by asking it once at start."""
+
+    model: str
+    n: bool
+    logprobs: bool
+    embeddings: bool
+    states: bool
+    seeds: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sampling:
+    """How to sample. `seed` is the first choice's; choice i gets seed + i where the server takes one per request."""
+
+    n: int
+    temperature: float
+    seed: int
+    max_tokens: int
+    top_p: float = 1.0
+
+
+@runtime_checkable
+class LLM(Protocol):
+    """Asks a language model for completions and for embeddings of text."""
+
+    @property
+    def capabilities(self) -> Capabilities: ...
+
+    async def sample(self, messages: Sequence[Message], sampling: Sampling) -> tuple[Sequence[Completion], Usage]:
+        """`sampling.n` completions of one prompt; fewer only where some were cut off by the server.
+
+        Raises ModelUnavailable, ModelReplyError. Cancelling it cancels the work on the server.
+        """
+        ...
+
+    async def embed(self, texts: Sequence[str]) -> tuple[NDArray[np.float32] | ModelTooLong, ...]:
+        """One vector (d,) per text, or `ModelTooLong` for a text that does not fit: never a clipped one.
+
+        Raises ConfigError where the server has no embeddings, ModelUnavailable, ModelReplyError.
+        """
+        ...
+
+    async def aclose(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelTooLong:
+    """A text that the model cannot take whole. A value, because it is one candidate's misfortune."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Fingerprint:
+    """What stands for a candidate: `embedding` (d,) float32, maybe of length 0, and named scalar features.
+
+    A scalar that this server cannot give (no log-probabilities, say) is NaN: missing, not zero.
+    `problem` is set instead where no fingerprint could be made of this candidate.
+    """
+
+    embedding: NDArray[np.float32]
+    scalars: NDArray[np.float32]
+    problem: str = ""
+
+
+@runtime_checkable
+class Fingerprinter(Protocol):
+    """Makes fingerprints. `id` names everything that shapes them and travels with data and artifacts."""
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def scalar_names(self) -> tuple[str, ...]: ...
+
+    async def fingerprints(self, task: Task, candidates: Sequence[Candidate]) -> Sequence[Fingerprint]: ...
+
+
+@runtime_checkable
+class Ranker(Protocol):
+    """Orders the candidates of one attempt, cheapest first. Returns every candidate it was given, once."""
+
+    @property
+    def name(self) -> str: ...
+
+    async def rank(self, task: Task, candidates: Sequence[Candidate]) -> Sequence[Ranked]: ...

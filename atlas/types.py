@@ -1,0 +1,191 @@
+"""The words of the domain as types. What crosses a process boundary is a frozen pydantic model; the rest, a dataclass."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from sandbox.types import AssertCheck, CallCheck, Check, Frozen, Language, Limits, Program, StdioCheck, Verdict
+
+__all__ = [
+    "AssertCheck", "Attempt", "Budget", "CallCheck", "Candidate", "Check", "Completion", "Language", "Limits", "Message",
+    "Program", "Ranked", "Solution", "Status", "StdioCheck", "Task", "TokenLogprob", "Usage", "Verdict",
+]
+
+
+class Budget(Frozen):
+    """What one task may cost. The loop stops at whichever is used up first."""
+
+    rounds: int = Field(default=3, ge=1, le=32)
+    candidates: int = Field(default=4, ge=1, le=64, description="Candidates asked for in each round.")
+    seconds: float = Field(default=300.0, gt=0, le=86_400)
+    tokens: int = Field(default=200_000, ge=1, description="Tokens in and out, all candidates together.")
+    sandbox_runs: int = Field(default=8, ge=1, le=1_000)
+
+
+class Task(Frozen):
+    """What a user wants. Its checks are visible: the model may see them.
+
+    Hidden checks are not a field of a task, so that no prompt can hold them: they travel beside it
+    (`atlas.hidden.HiddenChecks`), and only the sandbox reads them.
+    """
+
+    id: str = Field(min_length=1, max_length=200)
+    prompt: str = Field(min_length=1, max_length=100_000)
+    language: Language = "python"
+    entry_point: str | None = Field(default=None, max_length=200, pattern=r"^[A-Za-z_]\w*$")
+    checks: tuple[Check, ...] = Field(default=(), max_length=1_000)
+    limits: Limits = Limits()
+
+
+class Message(Frozen):
+    """One chat message."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenLogprob:
+    """One generated token: its text as bytes, its natural-log probability at temperature 1 and the runner-up's."""
+
+    token: bytes
+    logprob: float
+    second: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """Tokens that were paid for. Completion tokens count every choice, not one of them."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+    @property
+    def total(self) -> int:
+        return self.prompt_tokens + self.completion_tokens
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(
+            prompt_tokens=self.prompt_tokens + other.prompt_tokens,
+            completion_tokens=self.completion_tokens + other.completion_tokens,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Completion:
+    """One answer of the model.
+
+    `logprobs` is None where the server gives none. `states` holds the last layer's state for each generated token
+    (n_tokens, d) as float16 where the engine hands them out with the generation, else None.
+    """
+
+    text: str
+    finish_reason: str
+    logprobs: tuple[TokenLogprob, ...] | None = None
+    states: NDArray[np.float16] | None = None
+    seed: int | None = None
+    temperature: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Candidate:
+    """One program extracted from one completion. `span` is where its code lies in the completion's text, in characters."""
+
+    index: int
+    round: int
+    program: Program
+    completion: Completion
+    span: tuple[int, int]
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the source: equal programs are one candidate."""
+        return hashlib.sha256(self.program.source.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Ranked:
+    """A candidate with its cost; lower is better.
+
+    A candidate that could not be scored has cost None, says why in `problem`, and stands behind all that could.
+    `p_pass` is the calibrated probability that it passes, where the ranker gives one.
+    """
+
+    candidate: Candidate
+    cost: float | None
+    p_pass: float | None = None
+    problem: str = ""
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Attempt:
+    """One round. The one mutable record: the loop fills it left to right, so that a deadline keeps what was paid for."""
+
+    round: int
+    candidates: Sequence[Candidate] = ()
+    ranked: Sequence[Ranked] = ()
+    verdict: Verdict | None = None
+    usage: Usage = field(default_factory=Usage)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def passed(self) -> bool:
+        return self.verdict is not None and self.verdict.passed
+
+    @property
+    def pick(self) -> Candidate | None:
+        """The candidate that was run, or would have been: the cheapest."""
+        return self.ranked[0].candidate if self.ranked else None
+
+
+class Status(StrEnum):
+    """What a task ends with."""
+
+    VERIFIED = "verified"
+    UNCHECKED = "unchecked"
+    UNSOLVED = "unsolved"
+    TIMED_OUT = "timed_out"
+    INTERRUPTED = "interrupted"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Solution:
+    """How a task ended. `program`: the verified or unchecked one, else the cheapest of the last attempt, else None."""
+
+    task_id: str
+    status: Status
+    program: Program | None
+    attempts: tuple[Attempt, ...]
+
+    @classmethod
+    def of(cls, task: Task, attempts: Sequence[Attempt], *, status: Status | None = None) -> Solution:
+        """Read the end from the attempts; `status` overrides it where the loop was cut short from outside."""
+        last = next((a for a in reversed(attempts) if a.pick is not None), None)
+        passed = next((a for a in attempts if a.passed), None)
+        if passed is not None:
+            last, checked = passed, bool(passed.verdict and passed.verdict.checks)
+            status = Status.VERIFIED if checked else Status.UNCHECKED
+        pick = last.pick if last else None
+        return cls(
+            task_id=task.id,
+            status=status or Status.UNSOLVED,
+            program=pick.program if pick else None,
+            attempts=tuple(attempts),
+        )
+
+    @property
+    def usage(self) -> Usage:
+        return sum((a.usage for a in self.attempts), Usage())
+
+    @property
+    def sandbox_runs(self) -> int:
+        return sum(a.verdict is not None for a in self.attempts)
