@@ -1,0 +1,377 @@
+"""Continuous batching over llama.cpp in one thread: several completions of several prompts, decoded together.
+
+Siblings share their prompt's cells (`llama_memory_seq_cp`), so n completions cost one prefill. Each generated token's
+log-probability at temperature 1 and its last-layer state come out of the pass that generates it. Nothing here is
+asynchronous or knows HTTP: `submit` may be called from any thread, `run` is the loop of one thread.
+"""
+
+from __future__ import annotations
+
+import ctypes as c
+import queue
+from collections import deque
+from collections.abc import Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from atlas.llm import llamacpp
+from atlas.llm.llamacpp import LlamaError
+from atlas.llm.sampling import draw, log_probability
+
+BATCH = 512
+SCORED_AT_ONCE = 64
+"""Tokens read with outputs in one call: each needs a row of logits, 0.6 MB at a vocabulary of 152k."""
+
+
+class TooLong(LlamaError):
+    """Prompt and answer together do not fit the context."""
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Choice:
+    """One completion on its way. Rows of `states` and entries of `logprobs` and `seconds` go with `pieces`."""
+
+    index: int
+    rng: np.random.Generator
+    sequence: int = -1
+    position: int = 0
+    last: int = -1
+    pieces: list[bytes] = field(default_factory=list)
+    logprobs: list[float] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+    states: list[NDArray[np.float16]] = field(default_factory=list)
+    closing: str = ""
+    """Why it ends, once nothing is left but to fetch the state of its last token."""
+    finish_reason: str = ""
+
+    @property
+    def text(self) -> bytes:
+        return b"".join(self.pieces)
+
+    def cut_at(self, stop: Sequence[bytes]) -> bool:
+        """Where the text now holds a stop string, drop it and what follows from all lists, and say so."""
+        if not stop:
+            return False
+        text = self.text
+        begin = max(0, len(text) - len(self.pieces[-1]) - max(map(len, stop)))
+        hits = [at for at in (text.find(s, begin) for s in stop) if at >= 0]
+        if not hits:
+            return False
+        while self.pieces and len(text) - len(self.pieces[-1]) >= min(hits):
+            text = text[: len(text) - len(self.pieces.pop())]
+            self.logprobs.pop()
+            self.seconds.pop()
+        if len(text) > min(hits):
+            self.pieces[-1] = self.pieces[-1][: min(hits) - len(text)]
+        del self.states[len(self.pieces) :]
+        return True
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Job:
+    """`n` completions of one prompt, or (`forced` set) one reading of a given text after it."""
+
+    prompt: list[int]
+    seeds: list[int]
+    temperature: float
+    top_p: float
+    max_tokens: int
+    stop: tuple[bytes, ...] = ()
+    states: bool = False
+    forced: list[int] | None = None
+    abandoned: bool = False
+    """Set from any thread once nobody waits for the answer: the decoder then drops the job."""
+    done: Future[list[Choice]] = field(default_factory=Future)
+    choices: list[Choice] = field(default_factory=list)
+    waiting: deque[Choice] = field(default_factory=deque)
+    sequence: int = -1
+    logits: NDArray[np.float32] | None = None
+
+    @property
+    def answer_tokens(self) -> int:
+        return self.max_tokens if self.forced is None else len(self.forced)
+
+
+class Decoder:
+    """A loaded model with one context of `n_ctx` cells shared by `slots` sequences.
+
+    Raises LlamaError where the file cannot be loaded or the context cannot be made.
+    """
+
+    def __init__(self, model: Path, *, n_ctx: int, slots: int, threads: int) -> None:
+        self._lib = llamacpp.load_library()
+        self._quiet = llamacpp.LOG_CALLBACK(lambda *_: None)
+        self._lib.llama_log_set(self._quiet, None)
+        self._lib.llama_backend_init()
+        self._model = self._lib.llama_model_load_from_file(str(model).encode(), self._lib.llama_model_default_params())
+        if not self._model:
+            raise LlamaError(f"{model} cannot be loaded as a GGUF model")
+        self.n_ctx = min(n_ctx, self._lib.llama_model_n_ctx_train(self._model))
+        self.slots = slots
+        self._context = self._open_context(threads)
+        self._memory = self._lib.llama_get_memory(self._context)
+        self._vocab = self._lib.llama_model_get_vocab(self._model)
+        self.n_vocab: int = self._lib.llama_vocab_n_tokens(self._vocab)
+        self.n_embd: int = self._lib.llama_model_n_embd(self._model)
+        self._batch = self._lib.llama_batch_init(BATCH, 0, 1)
+        self._inbox: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._jobs: deque[Job] = deque()
+        self._active: list[tuple[Job, Choice]] = []
+        # One spare sequence per slot holds the prompts whose completions have not all been admitted yet.
+        self._free = deque(range(2 * slots))
+        self._reserved = 0
+        self._pieces: dict[int, bytes] = {}
+
+    def _open_context(self, threads: int) -> c.c_void_p:
+        params = self._lib.llama_context_default_params()
+        params.n_ctx, params.n_batch, params.n_ubatch = self.n_ctx, BATCH, BATCH
+        params.n_seq_max = 2 * self.slots
+        params.n_threads = params.n_threads_batch = threads
+        params.pooling_type, params.kv_unified, params.embeddings = llamacpp.POOLING_NONE, True, True
+        context = self._lib.llama_init_from_model(self._model, params)
+        if not context:
+            raise LlamaError(f"no memory for a context of {self.n_ctx} tokens; lower llm.n_ctx")
+        return c.c_void_p(context)
+
+    # -- text and tokens -------------------------------------------------------------------------------------------
+
+    def tokenize(self, text: str, *, special: bool) -> list[int]:
+        """Token ids of `text`. Control tokens are recognised only with `special`, so that no text can forge one."""
+        raw = text.encode("utf-8", "replace")
+        buffer = (c.c_int32 * (len(raw) + 8))()
+        n = self._lib.llama_tokenize(self._vocab, raw, len(raw), buffer, len(buffer), False, special)
+        if n < 0:
+            raise LlamaError(f"a text of {len(raw)} bytes could not be tokenised")
+        return list(buffer[:n])
+
+    def prompt_tokens(self, messages: Sequence[tuple[str, str]]) -> list[int]:
+        """The chat template of the model around `messages` (role, content), up to where the assistant begins.
+
+        Contents are tokenised apart from the template and without control tokens: a candidate's output that comes
+        back in a prompt cannot end a message or start another.
+        """
+        marks = [f"\x02{i}\x03" for i in range(len(messages))]
+        rendered = self._apply_template([(role, mark) for (role, _), mark in zip(messages, marks, strict=True)])
+        tokens: list[int] = []
+        for mark, (_, content) in zip(marks, messages, strict=True):
+            before, found, rendered = rendered.partition(mark)
+            if not found:
+                raise LlamaError("the model's chat template drops a message; it cannot be used")
+            tokens += self.tokenize(before, special=True) + self.tokenize(content, special=False)
+        return tokens + self.tokenize(rendered, special=True)
+
+    def _apply_template(self, messages: Sequence[tuple[str, str]]) -> str:
+        class ChatMessage(c.Structure):
+            _fields_ = [("role", c.c_char_p), ("content", c.c_char_p)]
+
+        chat = (ChatMessage * len(messages))(*(ChatMessage(r.encode(), t.encode()) for r, t in messages))
+        template = self._lib.llama_model_chat_template(self._model, None)
+        buffer = c.create_string_buffer(65_536)
+        n = self._lib.llama_chat_apply_template(template, chat, len(messages), True, buffer, len(buffer))
+        if not 0 < n <= len(buffer):
+            raise LlamaError("this model's chat template is not one that llama.cpp knows")
+        return buffer.raw[:n].decode()
+
+    def _piece(self, token: int) -> bytes:
+        if token not in self._pieces:
+            buffer = c.create_string_buffer(256)
+            n = self._lib.llama_token_to_piece(self._vocab, token, buffer, len(buffer), 0, False)
+            self._pieces[token] = buffer.raw[: max(n, 0)]
+        return self._pieces[token]
+
+    # -- the queue -------------------------------------------------------------------------------------------------
+
+    def submit(self, job: Job) -> Future[list[Choice]]:
+        """Queue `job`. Raises TooLong where it can never fit."""
+        need = len(job.prompt) + job.answer_tokens
+        if need > self.n_ctx:
+            raise TooLong(
+                f"{len(job.prompt)} prompt tokens and {job.answer_tokens} more do not fit the context of {self.n_ctx}"
+            )
+        job.choices = [Choice(index=i, rng=np.random.default_rng(seed)) for i, seed in enumerate(job.seeds)]
+        job.waiting = deque(job.choices)
+        self._inbox.put(job)
+        return job.done
+
+    def stop(self) -> None:
+        """Make `run` return after the step it is in; jobs that are not done fail with LlamaError."""
+        self._inbox.put(None)
+
+    def run(self) -> None:
+        """The loop: take in jobs, admit completions while cells and sequences last, decode one token for each."""
+        while self._take_in():
+            try:
+                self._drop_abandoned()
+                self._admit()
+                if self._active:
+                    self._step()
+            except LlamaError as exc:
+                self._fail(exc)
+        self._fail(LlamaError("the engine was stopped"))
+
+    def _fail(self, exc: LlamaError) -> None:
+        """Fail every job that was begun or waits, and start from an empty context."""
+        for job in {id(j): j for j in [*self._jobs, *(j for j, _ in self._active)]}.values():
+            job.done.set_exception(exc)
+        self._jobs.clear()
+        self._active.clear()
+        self._lib.llama_memory_clear(self._memory, True)
+        self._free, self._reserved = deque(range(2 * self.slots)), 0
+
+    def _take_in(self) -> bool:
+        """Move what was submitted to the line; wait only where there is nothing else to do. False once stopped."""
+        while True:
+            try:
+                job = self._inbox.get(block=not self._jobs and not self._active)
+            except queue.Empty:
+                return True
+            if job is None:
+                return False
+            self._jobs.append(job)
+
+    def _drop_abandoned(self) -> None:
+        for job, choice in [(j, x) for j, x in self._active if j.abandoned]:
+            self._release(job, choice)
+        for job in [j for j in self._jobs if j.abandoned]:
+            self._jobs.remove(job)
+            self._forget_prompt(job)
+
+    # -- admission -------------------------------------------------------------------------------------------------
+
+    def _admit(self) -> None:
+        while self._jobs and self._free:
+            job = self._jobs[0]
+            fresh = job.sequence < 0
+            need = job.answer_tokens + (len(job.prompt) if fresh else 0)
+            if self._reserved + need > self.n_ctx or len(self._active) >= self.slots:
+                return
+            if fresh:
+                if len(self._free) < 2:
+                    return
+                self._prefill(job)
+            if job.forced is not None:
+                self._jobs.popleft()
+                self._read(job)
+                continue
+            self._start(job, job.waiting.popleft())
+            if not job.waiting:
+                self._jobs.popleft()
+                self._forget_prompt(job)
+
+    def _prefill(self, job: Job) -> None:
+        job.sequence = self._free.popleft()
+        self._reserved += len(job.prompt)
+        self._lib.llama_set_embeddings(self._context, False)
+        for start in range(0, len(job.prompt), BATCH):
+            part = job.prompt[start : start + BATCH]
+            end = start + len(part) == len(job.prompt)
+            self._decode([(t, start + i, job.sequence, end and i == len(part) - 1) for i, t in enumerate(part)])
+        job.logits = self._rows(self._lib.llama_get_logits(self._context), 1, self.n_vocab)[0].copy()
+
+    def _start(self, job: Job, choice: Choice) -> None:
+        choice.sequence = self._free.popleft()
+        self._reserved += job.answer_tokens
+        self._lib.llama_memory_seq_cp(self._memory, job.sequence, choice.sequence, -1, -1)
+        choice.position = len(job.prompt)
+        self._active.append((job, choice))
+        assert job.logits is not None
+        self._sample(job, choice, job.logits)
+
+    def _forget_prompt(self, job: Job) -> None:
+        if job.sequence < 0:
+            return
+        self._lib.llama_memory_seq_rm(self._memory, job.sequence, -1, -1)
+        self._free.append(job.sequence)
+        # Cells that siblings still share are freed with the last of them; counting them as free at once would let
+        # the next prompt overrun the context, so they stay reserved until then.
+        job.sequence = -1
+        if not any(j is job for j, _ in self._active):
+            self._reserved -= len(job.prompt)
+
+    def _release(self, job: Job, choice: Choice) -> None:
+        self._active = [(j, x) for j, x in self._active if x is not choice]
+        self._lib.llama_memory_seq_rm(self._memory, choice.sequence, -1, -1)
+        self._free.append(choice.sequence)
+        self._reserved -= job.answer_tokens
+        if job.sequence < 0 and not any(j is job for j, _ in self._active):
+            self._reserved -= len(job.prompt)
+        if choice.finish_reason and all(x.finish_reason for x in job.choices):
+            job.done.set_result(job.choices)
+
+    # -- decoding --------------------------------------------------------------------------------------------------
+
+    def _decode(self, items: Sequence[tuple[int, int, int, bool]]) -> None:
+        """Decode (token, position, sequence, wants output) for each item. Raises LlamaError."""
+        batch = self._batch
+        batch.n_tokens = len(items)
+        for i, (token, position, sequence, output) in enumerate(items):
+            batch.token[i], batch.pos[i] = token, position
+            batch.n_seq_id[i], batch.seq_id[i][0], batch.logits[i] = 1, sequence, int(output)
+        status = self._lib.llama_decode(self._context, batch)
+        if status != 0:
+            raise LlamaError(f"llama.cpp could not decode a batch of {len(items)} tokens (status {status})")
+
+    def _rows(self, pointer: c._Pointer[c.c_float], n: int, width: int) -> NDArray[np.float32]:
+        """The first n rows (n, width) of a buffer that llama.cpp owns until the next decode."""
+        return np.ctypeslib.as_array(pointer, (n, width))
+
+    def _step(self) -> None:
+        active = list(self._active)
+        self._lib.llama_set_embeddings(self._context, True)
+        self._decode([(x.last, x.position, x.sequence, True) for _, x in active])
+        logits = self._rows(self._lib.llama_get_logits(self._context), len(active), self.n_vocab)
+        states = self._rows(self._lib.llama_get_embeddings(self._context), len(active), self.n_embd)
+        for row, (job, choice) in enumerate(active):
+            choice.position += 1
+            if job.states:
+                choice.states.append(states[row].astype(np.float16))
+            if choice.closing:
+                self._finish(job, choice, choice.closing)
+            else:
+                self._sample(job, choice, logits[row])
+
+    def _sample(self, job: Job, choice: Choice, logits: NDArray[np.float32]) -> None:
+        token, logprob, second = draw(logits, job.temperature, job.top_p, choice.rng)
+        if self._lib.llama_vocab_is_eog(self._vocab, token):
+            self._finish(job, choice, "stop")
+            return
+        choice.last = token
+        choice.pieces.append(self._piece(token))
+        choice.logprobs.append(logprob)
+        choice.seconds.append(second)
+        if choice.cut_at(job.stop):
+            choice.closing = "stop"
+        elif len(choice.pieces) >= job.max_tokens:
+            choice.closing = "length"
+        if choice.closing and (not job.states or len(choice.states) >= len(choice.pieces)):
+            self._finish(job, choice, choice.closing)
+
+    def _finish(self, job: Job, choice: Choice, reason: str) -> None:
+        choice.finish_reason = reason
+        self._release(job, choice)
+
+    def _read(self, job: Job) -> None:
+        """Teacher forcing: the log-probability and the state of each token of `job.forced`."""
+        assert job.forced is not None and job.logits is not None
+        choice, previous = job.choices[0], job.logits
+        self._lib.llama_set_embeddings(self._context, True)
+        for start in range(0, len(job.forced), SCORED_AT_ONCE):
+            part = job.forced[start : start + SCORED_AT_ONCE]
+            base = len(job.prompt) + start
+            self._decode([(t, base + i, job.sequence, True) for i, t in enumerate(part)])
+            logits = self._rows(self._lib.llama_get_logits(self._context), len(part), self.n_vocab)
+            states = self._rows(self._lib.llama_get_embeddings(self._context), len(part), self.n_embd)
+            for i, token in enumerate(part):
+                logprob, second = log_probability(previous, token)
+                choice.pieces.append(self._piece(token))
+                choice.logprobs.append(logprob)
+                choice.seconds.append(second)
+                choice.states.append(states[i].astype(np.float16))
+                previous = logits[i] if i + 1 < len(part) else logits[i].copy()
+        choice.finish_reason = "stop"
+        self._forget_prompt(job)
+        job.done.set_result(job.choices)
