@@ -9,7 +9,7 @@ AtlasError
 ├── RankingError         fingerprints or costs could not be computed for any candidate
 └── SolveInterrupted     a task that infrastructure ended; carries the solution so far
 
-A program that fails is not an error: it is a `sandbox.Verdict`. Errors of the sandbox itself are `sandbox.SandboxError`.
+A program that fails is not an error: it is a `Verdict`. Errors of the sandbox itself are `sandbox.errors.SandboxError`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The words of the domain as types. What crosses a process boundary is a frozen pydantic model; the rest, a dataclass."""
+"""The words of the domain as types. What crosses a process boundary is a frozen pydantic model."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from pydantic import Field
 from sandbox.types import AssertCheck, CallCheck, Check, Frozen, Language, Limits, Program, StdioCheck, Verdict
 
 __all__ = [
-    "AssertCheck", "Attempt", "Budget", "CallCheck", "Candidate", "Check", "Completion", "Language", "Limits", "Message",
-    "Program", "Ranked", "Solution", "Status", "StdioCheck", "Task", "TokenLogprob", "Usage", "Verdict",
+    "AssertCheck", "Attempt", "Budget", "CallCheck", "Candidate", "Check", "Completion", "Language", "Limits",
+    "Message", "Program", "Ranked", "Solution", "Status", "StdioCheck", "Task", "TokenLogprob", "Usage", "Verdict",
 ]
 
 
@@ -97,7 +97,7 @@ class Completion:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Candidate:
-    """One program extracted from one completion. `span` is where its code lies in the completion's text, in characters."""
+    """One program of one completion. `span`: where its code lies in the completion's text, in characters."""
 
     index: int
     round: int
@@ -127,7 +127,7 @@ class Ranked:
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Attempt:
-    """One round. The one mutable record: the loop fills it left to right, so that a deadline keeps what was paid for."""
+    """One round. The one mutable record: filled left to right, so that a deadline keeps what was paid for."""
 
     round: int
     candidates: Sequence[Candidate] = ()
