@@ -1,0 +1,35 @@
+"""HumanEval's published format: one JSON object a line with `task_id`, `prompt`, `entry_point`, `canonical_solution`, `test`.
+
+Chen et al. 2021, arXiv 2107.03374. `prompt` is the start of a file (imports, helpers, a signature with its docstring),
+`test` defines `check(candidate)`.
+"""
+
+from __future__ import annotations
+
+from atlas.evals.datasets.files import Content
+from atlas.evals.problems import Excluded, Problem
+from atlas.types import AssertCheck, Program, Task
+
+
+def parse(content: Content) -> tuple[list[Problem], list[Excluded]]:
+    """Every problem of the file; the model sees the function to complete, and `check` is hidden."""
+    problems = []
+    for number, row in content.rows():
+        fields = {
+            name: content.field(number, row, name, str)
+            for name in ("task_id", "prompt", "entry_point", "canonical_solution", "test")
+        }
+        start = fields["prompt"].strip("\n")
+        problems.append(
+            Problem(
+                task=Task(
+                    id=fields["task_id"],
+                    prompt=f"Complete this Python function:\n\n```python\n{start}\n```",
+                    entry_point=fields["entry_point"],
+                ),
+                hidden=(AssertCheck(code=f"{fields['test'].strip()}\n\ncheck({fields['entry_point']})\n"),),
+                dataset="humaneval",
+                reference=Program(source=fields["prompt"] + fields["canonical_solution"]),
+            )
+        )
+    return problems, []

@@ -1,0 +1,97 @@
+"""Problems: tasks together with what judges them. Hidden checks live here and nowhere in `Task`."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from atlas.types import Check, Program, Task
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenCall:
+    """A call whose expected value nobody wrote down: the reference solution says it, run in the sandbox.
+
+    `compare` is how a candidate's value is held against it. `atlas.evals.references` turns open calls into checks.
+    """
+
+    call: str
+    compare: Literal["equal", "unordered", "close", "truth"] = "equal"
+    rel_tol: float = 1e-9
+    abs_tol: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """One problem of a data set.
+
+    `task` is what the model may see, `hidden` what only the sandbox reads. `open_calls` are hidden checks whose
+    expected values are still to be computed, and `contract` the statements that say which arguments they may have.
+    `near_duplicate_group` names the family of problems that must stay on one side of a split; it is the problem's own
+    id until `atlas.evals.duplicates.grouped` has looked at everything that is loaded together.
+    """
+
+    task: Task
+    hidden: tuple[Check, ...]
+    dataset: str
+    reference: Program | None = None
+    open_calls: tuple[OpenCall, ...] = ()
+    contract: str = ""
+    near_duplicate_group: str = ""
+
+    @property
+    def id(self) -> str:
+        return self.task.id
+
+    @property
+    def group(self) -> str:
+        return self.near_duplicate_group or self.task.id
+
+    @property
+    def checks(self) -> tuple[Check, ...]:
+        """Everything that judges a candidate: the visible checks first, then the hidden ones."""
+        return self.task.checks + self.hidden
+
+    def digest(self) -> str:
+        """SHA-256 of what decides a verdict: checks, open calls and limits. Equal digests give equal labels."""
+        sha = hashlib.sha256()
+        for check in self.checks:
+            sha.update(check.model_dump_json().encode() + b"\0")
+        for call in self.open_calls:
+            sha.update(repr(call).encode() + b"\0")
+        sha.update(self.task.limits.model_dump_json().encode())
+        return sha.hexdigest()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Excluded:
+    """A problem of the file that cannot be used, by name and with the reason."""
+
+    id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dataset:
+    """What a loader found in a file. `sha256` is that of the file's content after decompression."""
+
+    name: str
+    problems: tuple[Problem, ...]
+    excluded: tuple[Excluded, ...]
+    sha256: str
+
+
+def select(problems: Sequence[Problem], *, limit: int | None = None, ids: Sequence[str] = ()) -> tuple[Problem, ...]:
+    """The first `limit` problems, or those named by `ids`, in the data set's own order.
+
+    Raises ValueError for an id that is not there.
+    """
+    chosen = tuple(problems)
+    if ids:
+        wanted = set(ids)
+        if missing := wanted - {p.id for p in chosen}:
+            raise ValueError(f"no such problem: {', '.join(sorted(missing))}")
+        chosen = tuple(p for p in chosen if p.id in wanted)
+    return chosen if limit is None else chosen[:limit]
