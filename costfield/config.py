@@ -1,0 +1,38 @@
+"""Everything that decides what a training run does. It is saved in the card, so that the run can be repeated."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from costfield.baselines import COLUMNS
+from costfield.model import Shape
+
+
+class TrainConfig(BaseModel):
+    """Defaults suit 1,000 to 20,000 candidates. Fractions and counts are of problems, never of candidates."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    seed: int = 0
+    scalars: tuple[str, ...] | None = None  # which scalar columns to read; None = all
+    embeddings: bool = True  # False trains a field for servers that give no states
+    components: int | None = Field(default=128, ge=1)  # principal components kept of the embedding; None = all dims
+    shape: Shape = Shape()
+    members: int = Field(default=5, ge=2)  # networks averaged; spread needs two
+
+    optimizer: Literal["adamw"] = "adamw"
+    learning_rate: float = Field(default=3e-3, gt=0)
+    weight_decay: float = Field(default=1e-2, ge=0)
+    epochs: int = Field(default=200, ge=1)
+    patience: int = Field(default=15, ge=1)  # epochs without a better validation loss before stopping
+    batch: int = Field(default=128, ge=1)  # problems a step
+    listwise: float = Field(default=1.0, ge=0)  # weight of the within-problem loss beside log loss
+    fault_weight: float = Field(default=0.0, ge=0)  # weight of the auxiliary outcome loss; needs rank_hidden
+
+    validation: float = Field(default=0.15, gt=0, lt=0.5)  # held out by each member for early stopping
+    calibration: float = Field(default=0.15, gt=0, lt=0.5)  # held out by all members for calibration
+    folds: int = Field(default=5, ge=2)  # of the cross-validation that the card reports
+    resamples: int = Field(default=2000, ge=100)  # bootstrap
+    columns: dict[str, str] = dict(COLUMNS)  # which scalar column each baseline reads
+    threads: int = Field(default=2, ge=1)  # for torch; results are reproducible for one number of threads

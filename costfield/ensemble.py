@@ -1,0 +1,69 @@
+"""Fitted networks with all they need to turn raw fingerprints into costs: feature statistics, members, calibration."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from costfield.calibrate import Calibration
+from costfield.data import Examples, Floats, Ints
+from costfield.errors import InvalidFingerprint
+from costfield.features import FeatureMap
+
+F64 = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Estimates:
+    """What an ensemble says of n candidates. All (n,) float64 and finite."""
+
+    cost: F64  # −logit P(pass); lower is better
+    p_pass: F64  # calibrated probability that the candidate is right
+    spread: F64  # standard deviation of the members' calibrated logits: how far they disagree
+    task_logit: F64  # difficulty alone, the same for all siblings; higher is easier
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Ensemble:
+    """`members` (at least 2) read what `features` makes of raw fingerprints; their mean logits are calibrated."""
+
+    features: FeatureMap
+    members: nn.ModuleList
+    calibration: Calibration
+
+    def __call__(self, embeddings: Floats, scalars: Floats, task: Ints) -> Estimates:
+        """(n, d), (n, s) and task codes 0..t-1, each used -> costs. Siblings are compared within their task only.
+
+        Raises `InvalidFingerprint` rather than return a cost that is not finite.
+        """
+        b, r = member_logits(self.members, self.features, embeddings, scalars, task)  # (m, n) each
+        logits = self.calibration(b, r)
+        logit = logits.mean(axis=0)
+        if not np.isfinite(logits).all():
+            raise InvalidFingerprint("fingerprints so far from the training data that their cost is not finite")
+        return Estimates(
+            cost=-logit,
+            p_pass=1 / (1 + np.exp(-np.clip(logit, -700, 700))),
+            spread=logits.std(axis=0, ddof=1),
+            task_logit=self.calibration(b.mean(axis=0), np.zeros(b.shape[1])),
+        )
+
+    def estimate(self, examples: Examples) -> Estimates:
+        """Costs of every row, each problem's rows taken as siblings."""
+        return self(examples.embeddings, examples.scalars, examples.codes())
+
+
+@torch.no_grad()
+def member_logits(
+    members: nn.ModuleList, features: FeatureMap, embeddings: Floats, scalars: Floats, task: Ints
+) -> tuple[F64, F64]:
+    """Each member's task logit (m, n), repeated for all siblings, and rank logit (m, n). Dropout off, uncalibrated."""
+    rank, level = (torch.from_numpy(view) for view in features(embeddings, scalars, task))
+    members.eval()
+    says = [member(rank, level) for member in members]
+    b = torch.stack([say.task for say in says]).double().numpy()[:, task]
+    return b, torch.stack([say.rank for say in says]).double().numpy()

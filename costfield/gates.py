@@ -1,0 +1,87 @@
+"""Rules that no honest field breaks. Training checks each and refuses to hand out a field that breaks one.
+
+The prompt-only and the shuffled-labels gates would have caught every inflated number we know of: a field that scores
+well by recognising problems, and a split that lets siblings of one problem stand on both sides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from costfield import metrics
+from costfield.card import Gate
+from costfield.data import Examples
+from costfield.errors import GateFailed
+from costfield.metrics import by_problem
+
+F64 = npt.NDArray[np.float64]
+PERMUTATIONS = 10_000
+SIGNIFICANCE = 1e-3  # a sound run fails the shuffled gate about once in a thousand data sets
+DEAD_SHARE = 0.5
+
+
+def prompt_only_is_chance(examples: Examples, task_logit: F64) -> Gate:
+    """What the difficulty head says must be equal for all siblings, and so rank them at chance exactly."""
+    table = by_problem(-task_logit, examples.passed, examples.codes())
+    selection, chance = metrics.selection_accuracy(table), metrics.random_accuracy(table)
+    auroc = metrics.within_auroc(table)
+    if abs(selection - chance) > 1e-12 or auroc != 0.5:
+        raise GateFailed(
+            f"the difficulty head tells siblings apart (selection {selection:.3f}, chance {chance:.3f}, within-problem "
+            f"AUROC {auroc:.3f}): something of the candidate leaks into what should describe the task only"
+        )
+    return Gate(name="prompt-only is chance", detail=f"selection {selection:.4f} = chance, within-problem AUROC 0.5")
+
+
+def shuffled_is_chance(
+    examples: Examples, costs_of: Callable[[Examples], F64], seed: int, permutations: int = PERMUTATIONS
+) -> Gate:
+    """Train and measure on labels shuffled within each problem: nothing is left to learn, so selection must be chance.
+
+    `costs_of` trains on the rows it is given and returns their out-of-fold costs. The reference distribution permutes
+    the labels within problems again under the same costs, so it is exact whatever the costs look like; two-sided,
+    since siblings on both sides of a split push selection *below* chance.
+    """
+    rng = np.random.default_rng(seed)
+    shuffled = replace(examples, passed=shuffled_within(examples, rng), fault=None)
+    table = by_problem(costs_of(shuffled), shuffled.passed, shuffled.codes())
+    measured, centre = metrics.selection_accuracy(table), metrics.random_accuracy(table)
+    # Permuting labels moves only how many of the `tied` cheapest are right: a hypergeometric draw for each problem.
+    right, of, tied = (column[table.mixed].astype(np.int64) for column in (table.passes, table.candidates, table.tied))
+    draws = (rng.hypergeometric(right, of - right, tied, size=(permutations, len(of))) / tied).mean(axis=1)
+    as_far = np.abs(draws - centre) >= abs(measured - centre) - 1e-12
+    p = (1 + int(as_far.sum())) / (1 + permutations)  # Phipson & Smyth 2010: never 0
+    if p < SIGNIFICANCE:
+        raise GateFailed(
+            f"with labels shuffled within problems the field still selects at {measured:.3f} where chance is "
+            f"{centre:.3f} (p = {p:.4f}): a label leaks into the features or across the split"
+        )
+    return Gate(name="shuffled labels are chance", detail=f"selection {measured:.4f}, chance {centre:.4f}, p = {p:.3f}")
+
+
+def field_is_alive(examples: Examples, cost: F64) -> Gate:
+    """Costs must differ within tasks: a field that gives all siblings the same cost chooses nothing, quietly."""
+    codes = examples.codes()
+    low, high = np.full(codes.max() + 1, np.inf), np.full(codes.max() + 1, -np.inf)
+    np.minimum.at(low, codes, cost)
+    np.maximum.at(high, codes, cost)
+    several = np.bincount(codes) > 1
+    dead = float((high - low < 1e-6)[several].mean()) if several.any() else 1.0
+    if dead > DEAD_SHARE:
+        raise GateFailed(
+            f"the field gives all siblings the same cost in {dead:.0%} of problems: it is dead. Are the fingerprints "
+            "of siblings equal, or is every feature that tells them apart left out?"
+        )
+    return Gate(name="field is alive", detail=f"costs differ within {1 - dead:.1%} of problems")
+
+
+def shuffled_within(examples: Examples, rng: np.random.Generator) -> npt.NDArray[np.bool_]:
+    """(n,) the labels, permuted within each problem: solve rates stay, what made a candidate right is gone."""
+    codes = examples.codes()
+    out = np.empty_like(examples.passed)
+    out[np.argsort(codes, kind="stable")] = examples.passed[np.lexsort((rng.random(len(codes)), codes))]
+    return out

@@ -1,0 +1,212 @@
+"""Train a Cost Field from labelled fingerprints. Read top to bottom: it is the whole recipe.
+
+    field = train(load_examples(folder), TrainConfig())
+    field.save(path)
+
+1. Estimate how good the recipe is by cross-validation over problems: every row gets a cost from networks that never
+   saw its problem, and those out-of-fold costs make the card's numbers.
+2. Check the gates. A field that breaks one is not handed out.
+3. Fit once more, on all problems. That field is the artifact; the card's numbers describe it slightly too modestly.
+
+One fit holds out some problems for calibration, gives each member its own validation problems for early stopping, and
+minimises log loss + `listwise` × within-problem loss. Each problem weighs the same, however many candidates it has.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import nn
+
+from costfield import gates
+from costfield.calibrate import fit_calibration
+from costfield.card import SCHEMA_VERSION, Card, CodeCard, DataCard, Gate, caveats
+from costfield.config import TrainConfig
+from costfield.data import Examples, kfold, require_disjoint, require_trainable, split
+from costfield.ensemble import Ensemble, Estimates, member_logits
+from costfield.errors import InvalidExamples
+from costfield.evaluate import Evaluation, evaluate
+from costfield.features import FeatureMap
+from costfield.field import CostField, pack
+from costfield.model import Network
+from costfield.objective import Batch, total_loss, within_problem_loss
+
+MIN_PROBLEMS = 40  # below this the parts of a fold's split are a handful of problems each
+MIN_MIXED = 20
+
+
+def train(examples: Examples, config: TrainConfig) -> CostField:
+    """Train, measure and gate a field. Deterministic for one configuration, data set and number of threads.
+
+    Raises `InvalidExamples` (`TooFewProblems`) for data that cannot be learned from, `LeakedProblems` and `GateFailed`
+    for a field that must not be used. Nothing is written.
+    """
+    examples = select_columns(examples, config)
+    require_trainable(examples, problems=MIN_PROBLEMS, mixed=MIN_MIXED)
+    with threads(config.threads):
+        out_of_fold = cross_validate(examples, config)
+        passed_gates = (
+            gates.prompt_only_is_chance(examples, out_of_fold.task_logit),
+            gates.field_is_alive(examples, out_of_fold.cost),
+            gates.shuffled_is_chance(examples, lambda rows: cross_validate(rows, cheaper(config)).cost, config.seed),
+        )
+        measured = evaluate(
+            examples,
+            out_of_fold.cost,
+            out_of_fold.p_pass,
+            columns=config.columns,
+            seed=config.seed,
+            resamples=config.resamples,
+        )
+        ensemble = fit(examples, config, config.seed)
+        return CostField(ensemble=ensemble, card=make_card(examples, config, ensemble, measured, passed_gates))
+
+
+# ---- data -----------------------------------------------------------------------------------------------------------
+
+
+def select_columns(examples: Examples, config: TrainConfig) -> Examples:
+    """The columns that the configuration asks for."""
+    if config.scalars is not None:
+        examples = examples.with_scalars(config.scalars)
+    if not config.embeddings:
+        examples = replace(examples, embeddings=examples.embeddings[:, :0])
+    if config.fault_weight and (examples.fault is None or not config.shape.rank_hidden):
+        raise InvalidExamples(
+            "fault_weight is set, but auxiliary outcomes need recorded faults and a ranking head with hidden layers"
+        )
+    return examples
+
+
+# ---- optimisation ---------------------------------------------------------------------------------------------------
+
+
+def optimizers(network: nn.Module, config: TrainConfig) -> list[torch.optim.Optimizer]:
+    """Who updates which parameters. An optimiser for some of them is one more list entry."""
+    decayed = [p for p in network.parameters() if p.ndim >= 2]
+    free = [p for p in network.parameters() if p.ndim < 2]  # biases only shift; pulling them to 0 would bias P(pass)
+    groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": free, "weight_decay": 0.0}]
+    return [torch.optim.AdamW(groups, lr=config.learning_rate)]
+
+
+def fit_member(training: Batch, validation: Batch, config: TrainConfig, faults: int, seed: int) -> Network:
+    """One network: shuffled mini-batches of whole problems, stopped when held-out siblings are ranked no better."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = Network(training.rank.shape[1], training.task.shape[1], config.shape, faults)
+        steppers = optimizers(network, config)
+        best_loss, best_state, waited = float("inf"), copy.deepcopy(network.state_dict()), 0
+        for _ in range(config.epochs):
+            network.train()
+            for problems in torch.randperm(len(training.task)).split(config.batch):  # type: ignore[no-untyped-call]
+                batch = training.take(problems)
+                loss = total_loss(network(batch.rank, batch.task), batch, config)
+                for stepper in steppers:
+                    stepper.zero_grad()
+                loss.backward()  # type: ignore[no-untyped-call]
+                for stepper in steppers:
+                    stepper.step()
+            held_out = validation_loss(network, validation)
+            if held_out < best_loss - 1e-5:
+                best_loss, best_state, waited = held_out, copy.deepcopy(network.state_dict()), 0
+            elif (waited := waited + 1) >= config.patience:
+                break
+        network.load_state_dict(best_state)
+        return network
+
+
+@torch.no_grad()
+def validation_loss(network: Network, validation: Batch) -> float:
+    """Within-problem loss of the ranking head, dropout off."""
+    network.eval()
+    return float(within_problem_loss(network(validation.rank, validation.task).rank, validation))
+
+
+def fit(examples: Examples, config: TrainConfig, seed: int) -> Ensemble:
+    """An ensemble, calibrated on problems that no member trained on or stopped by."""
+    rest, held_out = split(examples, (1 - config.calibration, config.calibration), seed)
+    features = FeatureMap.fit(rest, config.components)
+    names = fault_names(examples, config)
+    members = nn.ModuleList()
+    for member in range(config.members):
+        # Linear networks that see the same problems come out equal; other validation problems make them differ.
+        training, validation = split(rest, (1 - config.validation, config.validation), seed + 1000 + member)
+        require_disjoint(training, validation, held_out)
+        members.append(
+            fit_member(
+                Batch.of_examples(training, features, names),
+                Batch.of_examples(validation, features, names),
+                config,
+                faults=len(names),
+                seed=seed + member,
+            )
+        )
+    codes = held_out.codes()
+    b, r = member_logits(members, features, held_out.embeddings, held_out.scalars, codes)
+    weight = held_out.weight / np.bincount(codes, weights=held_out.weight)[codes]
+    calibration = fit_calibration(b.mean(axis=0), r.mean(axis=0), held_out.passed, weight)
+    return Ensemble(features=features, members=members, calibration=calibration)
+
+
+def cross_validate(examples: Examples, config: TrainConfig) -> Estimates:
+    """Out-of-fold estimates of every row, each from an ensemble that never saw its problem or a near-duplicate."""
+    columns = {name: np.empty(len(examples)) for name in ("cost", "p_pass", "spread", "task_logit")}
+    for fold, (training_rows, held_out_rows) in enumerate(kfold(examples, config.folds, config.seed)):
+        training, held_out = examples.take(training_rows), examples.take(held_out_rows)
+        require_disjoint(training, held_out)
+        says = fit(training, config, config.seed + 10_000 * (fold + 1)).estimate(held_out)
+        for name, column in columns.items():
+            column[held_out_rows] = getattr(says, name)
+    return Estimates(**columns)
+
+
+def fault_names(examples: Examples, config: TrainConfig) -> tuple[str, ...]:
+    """The outcomes that are auxiliary targets, sorted; () when they are not."""
+    return tuple(np.unique(examples.fault).tolist()) if config.fault_weight and examples.fault is not None else ()
+
+
+def cheaper(config: TrainConfig) -> TrainConfig:
+    """The same recipe with the fewest members, for gates that train only to find a leak."""
+    return config.model_copy(update={"members": 2, "fault_weight": 0.0})
+
+
+def make_card(
+    examples: Examples, config: TrainConfig, ensemble: Ensemble, measured: Evaluation, passed_gates: tuple[Gate, ...]
+) -> Card:
+    """The card of a trained ensemble."""
+    digest = hashlib.sha256(pack(ensemble)).hexdigest()
+    needed = np.asarray(examples.scalar_names, dtype=object)[~ensemble.features.optional]
+    return Card(
+        schema_version=SCHEMA_VERSION,
+        fingerprint_id=examples.fingerprint_id,
+        dims=examples.dims,
+        scalars=examples.scalar_names,
+        needed=tuple(needed),
+        fault_names=fault_names(examples, config),
+        config=config,
+        data=DataCard.of(examples),
+        code=CodeCard.here(),
+        calibration=ensemble.calibration,
+        evaluation=measured,
+        gates=passed_gates,
+        caveats=tuple(caveats(measured, ensemble.calibration, config)),
+        weights=f"weights-{digest[:12]}.safetensors",
+        weights_sha256=digest,
+    )
+
+
+@contextmanager
+def threads(count: int) -> Iterator[None]:
+    """Run torch on `count` threads, then put the process back as it was."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
