@@ -14,7 +14,13 @@ from atlas.types import Candidate, Completion, Message, Ranked, Task, Usage
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Capabilities:
-    """What a model server was found to do, by asking it once at start."""
+    """What a model server was found to do, by asking it once at start.
+
+    `n`: several choices of one prompt in one request, each different and each billed so that it can be counted.
+    `seeds`: it takes a seed; whether equal seeds give equal text is the server's affair (batching moves the last bits).
+    `states`: it can send the last layer's state of every generated token. The rest is what the embedded engine says of
+    itself, None elsewhere: the SHA-256 of its model file, its name and version, and the tokens of a text it can embed.
+    """
 
     model: str
     n: bool
@@ -22,6 +28,9 @@ class Capabilities:
     embeddings: bool
     states: bool
     seeds: bool
+    model_sha256: str | None = None
+    max_embed_tokens: int | None = None
+    engine: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +42,7 @@ class Sampling:
     seed: int
     max_tokens: int
     top_p: float = 1.0
+    stop: tuple[str, ...] = ()
 
 
 @runtime_checkable
@@ -53,6 +63,13 @@ class LLM(Protocol):
         """One vector (d,) per text, or `ModelTooLong` for a text that does not fit: never a clipped one.
 
         Raises ConfigError where the server has no embeddings, ModelUnavailable, ModelReplyError.
+        """
+        ...
+
+    async def read(self, messages: Sequence[Message], text: str) -> Completion | ModelTooLong:
+        """What the model makes of a `text` that is already there as its answer: log-probabilities and states.
+
+        Only where `capabilities.states`; else raises ConfigError. Raises ModelUnavailable, ModelReplyError.
         """
         ...
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Sequence
 from typing import Self
 
@@ -12,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atlas.errors import ConfigError, ModelError, ModelReplyError
-from atlas.llm import wire
+from atlas.llm import replies, wire
 from atlas.llm.endpoint import Endpoint, Refused, Timeouts
 from atlas.llm.probe import probe
 from atlas.llm.retry import RetryPolicy
@@ -21,7 +22,6 @@ from atlas.types import Completion, Message, Usage
 
 log = logging.getLogger(__name__)
 
-_CHAT = "chat/completions"
 _Batch = tuple[list[Completion], Usage]
 
 
@@ -37,7 +37,7 @@ class OpenAIClient:
         self._capabilities = capabilities
         self._dialect = dialect
         self._states = states
-        self._largest_n: int | None = None
+        self._most = sys.maxsize if capabilities.n else 1
 
     @classmethod
     async def open(
@@ -98,13 +98,109 @@ class OpenAIClient:
     async def sample(self, messages: Sequence[Message], sampling: Sampling) -> tuple[Sequence[Completion], Usage]:
         """`sampling.n` completions of one prompt, in the order of their seeds, and what they cost together.
 
-        Fewer where some of several requests failed: what was paid for is kept. Raises ModelUnavailable or
-        ModelReplyError where none succeeded. Cancelling closes the connections, so that the server stops.
+        Fewer where the server sent fewer, or where some of several requests failed: what was paid for is kept. Raises
+        ModelUnavailable or ModelReplyError where none succeeded. Cancelling closes the connections, which stops the
+        server's work.
         """
-        done, usage, start = [], Usage(), 0
-        if self._capabilities.n and sampling.n > (self._largest_n or 1):
-            done, usage = await self._largest(messages, sampling)
-            start = len(done) if self._largest_n is None else self._largest_n
-        size = self._largest_n or 1 if self._capabilities.n else 1
-        ...
-        return done, usage
+        batches: list[_Batch] = []
+        size = min(sampling.n, self._most)
+        if size == sampling.n:
+            batch, size = await self._together(messages, sampling)
+            batches.append(batch)
+        rest, errors = await self._apart(messages, sampling, range(size * len(batches), sampling.n, size))
+        batches += rest
+        if not batches:
+            raise errors[0]
+        if errors:
+            log.warning("%d of the requests for %d choices failed: %s", len(errors), sampling.n, errors[0])
+        made = [completion for completions, _ in batches for completion in completions]
+        return made, sum((usage for _, usage in batches), Usage())
+
+    async def _together(self, messages: Sequence[Message], sampling: Sampling) -> tuple[_Batch, int]:
+        """Ask for all choices at once; where that is too many (llama.cpp: more than it has slots), for half, and so on.
+
+        The number that was taken is remembered. Where even one is refused, n was not the reason, and Refused is raised.
+        """
+        size = sampling.n
+        while True:
+            try:
+                batch = await self._ask(messages, sampling, start=0, n=size)
+            except Refused as refusal:
+                if size == 1 or refusal.status not in (400, 422):
+                    raise
+                size = (size + 1) // 2
+            else:
+                if size < sampling.n:
+                    self._most = size
+                return batch, size
+
+    async def _apart(
+        self, messages: Sequence[Message], sampling: Sampling, starts: range
+    ) -> tuple[list[_Batch], list[ModelError]]:
+        """One request for the choices from each of `starts` to the next, side by side."""
+        batches: dict[int, _Batch] = {}
+        errors: list[ModelError] = []
+
+        async def ask(start: int) -> None:
+            try:
+                n = min(starts.step, sampling.n - start)
+                batches[start] = await self._ask(messages, sampling, start=start, n=n)
+            except ModelError as error:
+                errors.append(error)
+
+        async with anyio.create_task_group() as tasks:
+            for start in starts:
+                tasks.start_soon(ask, start)
+        return [batches[start] for start in sorted(batches)], errors
+
+    async def _ask(self, messages: Sequence[Message], sampling: Sampling, *, start: int, n: int) -> _Batch:
+        payload = wire.chat_payload(
+            messages, sampling, capabilities=self._capabilities, start=start, n=n, states=self._states
+        )
+        reply = await self._endpoint.post("chat/completions", payload, replies.ChatReply)
+        made = wire.completions(reply, sampling, seed=payload.get("seed"), states=self._states)
+        return made[:n], wire.usage(reply, max_tokens=sampling.max_tokens)
+
+    async def embed(self, texts: Sequence[str]) -> tuple[NDArray[np.float32] | ModelTooLong, ...]:
+        """One vector (d,) per text, or `ModelTooLong` for a text that does not fit.
+
+        Each text travels alone, so that one that is too long spoils only itself. Raises ConfigError where the server
+        has no embeddings, ModelUnavailable, ModelReplyError.
+        """
+        if not self._capabilities.embeddings:
+            raise ConfigError(
+                f"The server at {self._endpoint.url} gives no embeddings. Leave ATLAS_LLM__BASE_URL unset to use the "
+                "embedded model, or start the server with embeddings (llama.cpp: --embeddings --pooling mean)."
+            )
+        vectors: dict[int, NDArray[np.float32] | ModelTooLong] = {}
+        errors: list[ModelError] = []
+
+        async def embed(index: int) -> None:
+            try:
+                vectors[index] = await self._embed(texts[index])
+            except ModelError as error:
+                errors.append(error)
+                tasks.cancel_scope.cancel()
+
+        async with anyio.create_task_group() as tasks:
+            for index in range(len(texts)):
+                tasks.start_soon(embed, index)
+        if errors:
+            raise errors[0]
+        if len({v.shape for v in vectors.values() if isinstance(v, np.ndarray)}) > 1:
+            raise ModelReplyError(f"{self._endpoint.url} sent embeddings of different lengths.")
+        return tuple(vectors[index] for index in range(len(texts)))
+
+    async def _embed(self, text: str) -> NDArray[np.float32] | ModelTooLong:
+        payload = wire.embedding_payload(text, model=self._capabilities.model, dialect=self._dialect)
+        try:
+            reply = await self._endpoint.post("embeddings", payload, replies.EmbeddingsReply)
+        except Refused as refusal:
+            if replies.says_too_long(refusal.says):
+                return ModelTooLong(message=f"The text is too long to embed: {refusal.says}")
+            raise
+        read, words = reply.usage.prompt_tokens if reply.usage else 0, len(text.split())
+        if 0 < read < words:
+            # No tokeniser joins words across blanks: fewer tokens than words means that the server clipped the text.
+            return ModelTooLong(message=f"The server read only {read} tokens of a text of {words} words.")
+        return wire.vector(reply)

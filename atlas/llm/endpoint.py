@@ -15,13 +15,14 @@ import anyio
 import httpx
 
 from atlas.errors import ConfigError, ModelError, ModelReplyError, ModelUnavailable
-from atlas.llm import wire
+from atlas.llm import replies
+from atlas.llm.replies import Reply
 from atlas.llm.retry import NEVER_CONNECTED, RetryPolicy, parse_retry_after, retry_delay, worth_retrying
 
 log = logging.getLogger(__name__)
 
 _MAX_BODY = 256 * 1024 * 1024
-"""Bytes of one reply: 64 choices of 2,000 tokens with states fit; a server that never stops does not fill the memory."""
+"""Bytes of one reply: 64 choices of 2,000 tokens with states fit; a server that never ends does not fill the memory."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,13 +47,14 @@ class Refused(ModelReplyError):
         self.says = says
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class _Failure(Exception):
     """A failed request, and what the retry decision needs to know of it."""
 
-    error: ModelError
-    status: int | None
-    retry_after_s: float | None = None
+    def __init__(self, error: ModelError, *, status: int | None, retry_after_s: float | None = None) -> None:
+        super().__init__(str(error))
+        self.error = error
+        self.status = status
+        self.retry_after_s = retry_after_s
 
 
 class Endpoint:
@@ -90,14 +92,16 @@ class Endpoint:
     def __repr__(self) -> str:
         return f"Endpoint({self.url!r})"
 
-    async def get(self, path: str) -> bytes:
-        """Body of GET `path`. Raises Refused, ModelUnavailable, ModelReplyError."""
-        return await self._call("GET", path, None)
+    async def get(self, path: str, kind: type[Reply]) -> Reply:
+        """The reply to GET `path`. Raises Refused, ModelUnavailable, ModelReplyError."""
+        body = await self._call("GET", path, None)
+        return replies.parse(kind, body, url=f"{self.url}/{path}", secret=self._key)
 
-    async def post(self, path: str, payload: Mapping[str, Any]) -> bytes:
-        """Body of the answer to `payload` POSTed to `path`. Raises Refused, ModelUnavailable, ModelReplyError."""
+    async def post(self, path: str, payload: Mapping[str, Any], kind: type[Reply]) -> Reply:
+        """The reply to `payload` POSTed to `path`. Raises Refused, ModelUnavailable, ModelReplyError."""
         content = json.dumps(payload, ensure_ascii=False).encode("utf-8", "replace")
-        return await self._call("POST", path, content)
+        body = await self._call("POST", path, content)
+        return replies.parse(kind, body, url=f"{self.url}/{path}", secret=self._key)
 
     async def aclose(self) -> None:
         await self._http.aclose()
@@ -129,12 +133,13 @@ class Endpoint:
         seconds = min(self._timeouts.total, remaining_s)
         response: httpx.Response | None = None
         headers = {"Content-Type": "application/json"} if content is not None else {}
+        url = f"{self.url}/{path}"
         try:
             with anyio.fail_after(seconds):
-                async with self._http.stream(method, f"{self.url}/{path}", content=content, headers=headers) as response:
+                async with self._http.stream(method, url, content=content, headers=headers) as response:
                     body = await self._body(response)
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-            raise _Failure(error=self._unreachable(error), status=NEVER_CONNECTED) from None
+            raise _Failure(self._unreachable(error), status=NEVER_CONNECTED) from None
         except TimeoutError:
             raise ModelUnavailable(f"{self.url} did not finish an answer within {seconds:g} s.{_SLOW}") from None
         except httpx.TimeoutException:
@@ -169,18 +174,22 @@ class Endpoint:
         status = response.status_code
         if 200 <= status < 300:
             return body
-        says = wire.excerpt(body, secret=self._key)
+        says = replies.excerpt(replies.error_text(body), secret=self._key)
         if 300 <= status < 400:
-            to = wire.excerpt(response.headers.get("location", "").encode(), secret=self._key)
-            text = f"{self.url} redirects ({status}) to {to}. Atlas follows no redirects, to keep the key where it belongs."
-            raise Refused(text + " Set ATLAS_LLM__BASE_URL to the final address.", status=status, says=says)
-        never = response.headers.get("x-should-retry") == "false" or wire.says_never(says)
+            to = replies.excerpt(response.headers.get("location", "").encode(), secret=self._key)
+            raise Refused(
+                f"{self.url} redirects ({status}) to {to}. Atlas follows no redirects, so that the key stays where it "
+                "belongs: set ATLAS_LLM__BASE_URL to the final address.",
+                status=status,
+                says=says,
+            )
+        never = response.headers.get("x-should-retry") == "false" or replies.says_never(says)
         if not worth_retrying(status) or (never and status not in (408, 429)):
             raise Refused(f"{self.url} refused the request with {status}: {says}", status=status, says=says)
         wait = parse_retry_after(response.headers.get("retry-after"), datetime.now(UTC))
         asked = f" It asks to come back in {wait:.0f} s." if wait is not None else ""
         error = ModelUnavailable(f"{self.url} answers {status}: {says}.{asked}", retry_after_s=wait)
-        raise _Failure(error=error, status=status, retry_after_s=wait)
+        raise _Failure(error, status=status, retry_after_s=wait)
 
 
 _SLOW = " It is overloaded or stuck: see its log, ask for fewer tokens, or raise the time-out."
@@ -194,7 +203,7 @@ def _base_url(text: str) -> httpx.URL:
         raise ConfigError(f"The model server's base URL is not a URL ({error}). Set ATLAS_LLM__BASE_URL.") from None
     if url.scheme not in ("http", "https") or not url.host:
         shown = str(url.copy_with(username=None, password=None))
-        raise ConfigError(f"The model server's base URL must be http(s)://host/…, not {shown!r}. Set ATLAS_LLM__BASE_URL.")
+        raise ConfigError(f"The model server's base URL must be http(s)://host/…, not {shown!r}: ATLAS_LLM__BASE_URL.")
     if url.userinfo or url.query or url.fragment:
         raise ConfigError(
             "The model server's base URL must hold no user name, password, query or fragment. "
@@ -209,7 +218,7 @@ def _checked_key(key: str | None) -> str | None:
     if not key:
         return None
     if not key.isascii() or not key.isprintable() or " " in key:
-        raise ConfigError("The model server's API key holds a blank, a line break or a non-ASCII character. Copy it anew.")
+        raise ConfigError("The model server's API key holds a blank, a line break or a odd character. Copy it anew.")
     return key
 
 

@@ -10,9 +10,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from atlas.errors import ConfigError, ModelReplyError
-from atlas.llm import wire
+from atlas.llm import replies, wire
 from atlas.llm.endpoint import Endpoint, Refused
-from atlas.llm.wire import ChatReply, Dialect, ModelEntry
+from atlas.llm.replies import ChatReply, ModelEntry
+from atlas.llm.wire import Dialect
 from atlas.protocols import Capabilities
 
 _MAX_TOKENS = 16
@@ -46,7 +47,7 @@ async def probe(endpoint: Endpoint, model: str | None) -> tuple[Capabilities, Di
         embeddings=embedding_format is not None,
         states=entry.atlas.states,
         seeds="seeds" in accepted,
-        model_sha256=entry.atlas.model_sha256,
+        model_sha256=entry.atlas.model_sha256 or None,
         max_embed_tokens=entry.atlas.max_embed_tokens,
         engine=entry.atlas.engine,
     )
@@ -55,7 +56,7 @@ async def probe(endpoint: Endpoint, model: str | None) -> tuple[Capabilities, Di
 
 async def _find_model(endpoint: Endpoint, name: str | None) -> ModelEntry:
     try:
-        reply = wire.parse(wire.ModelsReply, await endpoint.get("models"), url=f"{endpoint.url}/models")
+        reply = await endpoint.get("models", replies.ModelsReply)
     except Refused as refusal:
         # Some gateways have no list. A named model needs none: a wrong name is refused by the chat that follows.
         if name is None or refusal.status not in (404, *_BAD_REQUEST):
@@ -110,8 +111,7 @@ async def _ask(endpoint: Endpoint, model: str, features: set[str]) -> ChatReply:
     }
     for feature in sorted(features):
         payload |= _FEATURES[feature]
-    path = "chat/completions"
-    return wire.parse(ChatReply, await endpoint.post(path, payload), url=f"{endpoint.url}/{path}")
+    return await endpoint.post("chat/completions", payload, ChatReply)
 
 
 def _honours_n(reply: ChatReply) -> bool:
@@ -130,8 +130,7 @@ async def _embedding_format(endpoint: Endpoint, model: str) -> Any:
     for dialect in (Dialect(embedding_format="base64"), Dialect(embedding_format="float")):
         payload = wire.embedding_payload("def f(x): return x", model=model, dialect=dialect)
         try:
-            body = await endpoint.post("embeddings", payload)
-            wire.vector(wire.parse(wire.EmbeddingsReply, body, url=f"{endpoint.url}/embeddings"))
+            wire.vector(await endpoint.post("embeddings", payload, replies.EmbeddingsReply))
         except Refused as refusal:
             if refusal.status in (401, 403):
                 raise

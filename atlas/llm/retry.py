@@ -56,7 +56,7 @@ def retry_delay(
 
 
 def parse_retry_after(value: str | None, now: datetime) -> float | None:
-    """Seconds that a Retry-After header asks for (RFC 9110 §10.2.3: a number or an HTTP date); None if it says nothing."""
+    """Seconds that a Retry-After header asks for (RFC 9110 §10.2.3: number or date); None if it says nothing."""
     if value is None:
         return None
     text = value.strip()

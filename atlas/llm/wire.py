@@ -1,35 +1,23 @@
-"""The OpenAI wire format, pure: what is asked, and what a reply means. No I/O here.
-
-Replies are foreign data: unknown fields are ignored, and what Atlas reads is checked. A reply that cannot be read raises
-ModelReplyError with a short excerpt that is safe to print.
-"""
+"""What is asked over the wire and what a reply means: pure, no I/O here. The shapes of replies are in `replies`."""
 
 from __future__ import annotations
 
 import base64
 import binascii
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from atlas.errors import ModelReplyError
+from atlas.llm.replies import ChatReply, ChoiceReply, EmbeddingsReply, StatesReply, TokenReply
 from atlas.protocols import Capabilities, Sampling
 from atlas.types import Completion, Message, TokenLogprob, Usage
 
 TOP_LOGPROBS = 2
 """The generated token and one other: what the runner-up needs."""
-
-_EXCERPT_CHARS = 200
-_TOO_LONG = re.compile(
-    r"too (large|long)|(maximum|available) context|context (length|size|window)|longer than|exceeds? .*(token|length|size)",
-    re.IGNORECASE,
-)
-_UNSUPPORTED = re.compile(r"not support|unsupported|not implemented|not enabled", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,140 +29,6 @@ class Dialect:
 
     counts_all: bool = False
     embedding_format: Literal["base64", "float"] = "base64"
-
-
-class _Foreign(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-
-class TopReply(_Foreign):
-    """One of the likeliest tokens at a position. llama.cpp writes a log-probability of minus infinity as null."""
-
-    id: int | None = None
-    token: str = ""
-    bytes: tuple[int, ...] | None = None
-    logprob: float | None = None
-
-
-class TokenReply(_Foreign):
-    """One generated token."""
-
-    id: int | None = None
-    token: str
-    bytes: tuple[int, ...] | None = None
-    logprob: float = Field(allow_inf_nan=False)
-    top_logprobs: tuple[TopReply, ...] | None = None
-
-
-class LogprobsReply(_Foreign):
-    content: tuple[TokenReply, ...] | None = None
-
-
-class StatesReply(_Foreign):
-    """Atlas's extension: the last layer's state of every generated token."""
-
-    dtype: Literal["float16"]
-    shape: tuple[int, int]
-    data: str
-
-
-class MessageReply(_Foreign):
-    content: str | None = None
-
-
-class ChoiceReply(_Foreign):
-    index: int = 0
-    message: MessageReply
-    finish_reason: str | None = None
-    logprobs: LogprobsReply | None = None
-    states: StatesReply | None = None
-
-
-class UsageReply(_Foreign):
-    prompt_tokens: int = Field(ge=0)
-    completion_tokens: int = Field(default=0, ge=0)
-
-
-class ChatReply(_Foreign):
-    """Answer of POST /chat/completions. Without `usage` no token budget could be kept, so it must be there."""
-
-    choices: tuple[ChoiceReply, ...] = Field(min_length=1)
-    usage: UsageReply
-
-    @property
-    def counted(self) -> int | None:
-        """Log-probability entries of all choices together, or None where a choice has none."""
-        entries = [choice.logprobs.content if choice.logprobs else None for choice in self.choices]
-        return None if any(e is None for e in entries) else sum(len(e or ()) for e in entries)
-
-
-class AtlasAdvert(_Foreign):
-    """What the embedded engine says of itself in GET /models."""
-
-    states: bool = False
-    engine: str | None = None
-    n_embd: int | None = None
-    model_sha256: str | None = None
-    max_embed_tokens: int | None = None
-
-
-class ModelEntry(_Foreign):
-    id: str
-    aliases: tuple[str, ...] = ()
-    atlas: AtlasAdvert = AtlasAdvert()
-
-
-class ModelsReply(_Foreign):
-    """Answer of GET /models. Ollama writes null where it has no model."""
-
-    data: tuple[ModelEntry, ...] | None
-
-
-class VectorReply(_Foreign):
-    embedding: str | tuple[float, ...]
-
-
-class EmbeddingsReply(_Foreign):
-    """Answer of POST /embeddings to one text."""
-
-    data: tuple[VectorReply, ...] = Field(min_length=1, max_length=1)
-    usage: UsageReply | None = None
-
-
-Reply = TypeVar("Reply", bound=BaseModel)
-
-
-def parse(kind: type[Reply], body: bytes, *, url: str) -> Reply:
-    """The reply that `body` holds. Raises ModelReplyError, naming `url`, where it holds none."""
-    try:
-        return kind.model_validate_json(body)
-    except ValidationError as invalid:
-        first = invalid.errors(include_url=False, include_input=False)[0]
-        if first["type"] == "json_invalid":
-            what = "an HTML page" if body.lstrip()[:1] == b"<" else "something that is not (whole) JSON"
-        else:
-            where = ".".join(str(part) for part in first["loc"]) or "the reply"
-            what = f"JSON of another schema ({where}: {first['msg']})"
-        raise ModelReplyError(f"{url} answered {what}: {excerpt(body)}") from None
-
-
-def excerpt(body: bytes, *, secret: str | None = None, limit: int = _EXCERPT_CHARS) -> str:
-    """A short, printable, key-free piece of a foreign reply, for a message to a person."""
-    text = body[: 64 * 1024].decode("utf-8", "replace")
-    if secret:
-        text = text.replace(secret, "[key]")
-    text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-    return repr(text if len(text) <= limit else text[:limit] + "…") if text else "an empty body"
-
-
-def says_too_long(message: str) -> bool:
-    """Whether a refusal means that a text does not fit the model, whatever its status (llama.cpp answers 500)."""
-    return _TOO_LONG.search(message) is not None
-
-
-def says_never(message: str) -> bool:
-    """Whether an error says that asking again is of no use, though its status is that of a passing failure."""
-    return says_too_long(message) or _UNSUPPORTED.search(message) is not None
 
 
 def chat_payload(
@@ -249,13 +103,13 @@ def _token_bytes(entry: TokenReply) -> bytes:
 
 
 def _runner_up(entry: TokenReply) -> float | None:
-    """The highest log-probability among the other tokens; above `entry.logprob` where the likeliest was not drawn."""
-    chosen = (entry.id, entry.token, entry.bytes)
-    others = [
-        top.logprob
-        for top in entry.top_logprobs or ()
-        if top.logprob is not None and (top.id, top.token, top.bytes) != chosen
-    ]
+    """The highest log-probability among the other tokens; above `entry.logprob` where the likeliest was not drawn.
+
+    The generated token is known among the likeliest by its log-probability: not every server names the others.
+    """
+    others = [top.logprob for top in entry.top_logprobs or () if top.logprob is not None]
+    if entry.logprob in others:
+        others.remove(entry.logprob)
     return max(others, default=None)
 
 
@@ -264,7 +118,7 @@ def _states(reply: StatesReply | None, tokens: Sequence[TokenLogprob] | None) ->
         raise ModelReplyError("The engine was asked for states and sent none.")
     rows, width = reply.shape
     raw = _unbase64(reply.data)
-    if rows < 0 or width < 1 or len(raw) != rows * width * 2:
+    if rows < 0 or width < 0 or len(raw) != rows * width * 2:
         raise ModelReplyError(f"The engine's states have shape {reply.shape} but {len(raw)} bytes.")
     if tokens is not None and rows != len(tokens):
         raise ModelReplyError(f"The engine sent {rows} states for {len(tokens)} tokens.")
@@ -293,7 +147,7 @@ def embedding_payload(text: str, *, model: str, dialect: Dialect) -> Mapping[str
 
 
 def vector(reply: EmbeddingsReply) -> NDArray[np.float32]:
-    """The one vector (d,) of a reply, sent as base64 of little-endian float32 or as numbers, whichever was asked for."""
+    """The one vector (d,) of a reply, sent as base64 of little-endian float32 or as numbers."""
     sent = reply.data[0].embedding
     if isinstance(sent, str):
         raw = _unbase64(sent)
