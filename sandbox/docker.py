@@ -1,0 +1,218 @@
+"""The sandbox on a Docker engine: a warm pool of hardened containers, a fresh process for every check.
+
+What keeps a program in, and what does not, is in this package's README.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+from sandbox import owner
+from sandbox.checks import Step, judge_program
+from sandbox.container import Container, Maker
+from sandbox.docker_spec import Shape
+from sandbox.engine import Engine
+from sandbox.errors import SandboxMisconfigured, SandboxUnavailable
+from sandbox.images.build import ensure_image
+from sandbox.images.recipes import RECIPES
+from sandbox.link import LinkLost
+from sandbox.pool import Gate, Pool
+from sandbox.raw import Exit, Raw
+from sandbox.types import Check, Limits, Outcome, Program, Verdict
+
+log = logging.getLogger(__name__)
+GVISOR = "runsc"
+MAX_SHAPES = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class DockerSettings:
+    """How a Docker sandbox is run. The defaults suit a laptop."""
+
+    host: str | None = None
+    """A DOCKER_HOST value; None takes the environment's, or the local engine."""
+    warm: int = 2
+    """Containers kept ready."""
+    concurrency: int = 2
+    """Programs that run at a time; each may use one CPU."""
+    creators: int = 1
+    """Containers made at a time: a burst of creations saturates a small host."""
+    queue: int = 64
+    """Callers that may wait; the next one is told that the sandbox is busy."""
+    queue_wait_s: float = 60.0
+    """How long one of them waits before it is told so."""
+    reuse: int = 1
+    """Runs that one container serves. 1 destroys it after each run; more is for programs of one trusted tenant."""
+    runtime: str | None = None
+    """OCI runtime, for instance "runsc" for gVisor; None takes the engine's default."""
+    cgroup_parent: str | None = None
+    """Control group that caps all containers together."""
+    limits: Limits = field(default_factory=Limits)
+    """Limits that the warm containers are made for. Runs with others work, on a container made for them."""
+
+
+class DockerSandbox:
+    """Implements `sandbox.types.Sandbox`. Make one with `start`, end it with `aclose` or `async with`."""
+
+    def __init__(self, engine: Engine, settings: DockerSettings) -> None:
+        self._engine = engine
+        self._settings = settings
+        self._gate = Gate(settings.concurrency, settings.queue, settings.queue_wait_s)
+        self._creators = asyncio.Semaphore(settings.creators)
+        self._makers: dict[str, Maker] = {}
+        self._pools: dict[Shape, Pool[Container]] = {}
+        self._warm_shape = Shape.of("python", settings.limits)
+
+    @classmethod
+    async def start(cls, settings: DockerSettings | None = None) -> DockerSandbox:
+        """Connect, clear away what dead processes left, build the image where it is missing, make one container.
+
+        Raises:
+            SandboxUnavailable: no engine answers, or the image cannot be built; the message says what to do.
+            SandboxMisconfigured: the engine lacks the runtime, or does not enforce a limit.
+        """
+        settings = settings or DockerSettings()
+        engine = await asyncio.to_thread(Engine, settings.host, settings.creators + 3)
+        sandbox = cls(engine, settings)
+        try:
+            await sandbox._check_engine()
+            await sandbox._sweep()
+            pool = await sandbox._pool(sandbox._warm_shape)
+            pool.give_back(await pool.take(), reuse=True)
+        except BaseException:
+            await sandbox.aclose()
+            raise
+        return sandbox
+
+    @property
+    def isolation(self) -> str:
+        """What verdicts say kept the program in."""
+        return "docker+gvisor" if self._settings.runtime == GVISOR else "docker"
+
+    async def run(self, program: Program, checks: Sequence[Check], limits: Limits) -> Verdict:
+        """Judge `program` in a container of its own; see `sandbox.types.Sandbox.run`."""
+        if program.language not in RECIPES:
+            raise SandboxMisconfigured(f"There is no image for programs in {program.language}.")
+        pool = await self._pool(Shape.of(program.language, limits))
+        async with self._gate.pass_through():
+            run = _Run(pool, limits, self._settings.reuse)
+            try:
+                return await judge_program(program, checks, execute=run.execute, isolation=self.isolation)
+            except _NoAnswer as error:
+                return Verdict(outcome=Outcome.SANDBOX_ERROR, isolation=self.isolation, message=str(error))
+            finally:
+                run.end()
+
+    async def _check_engine(self) -> None:
+        info = await self._engine.info()
+        wanted = self._settings.runtime
+        if wanted and wanted not in (runtimes := info.get("Runtimes") or {}):
+            raise SandboxMisconfigured(
+                f"The Docker engine has no runtime {wanted!r} (it has {', '.join(runtimes)}). Install it, register it "
+                'in /etc/docker/daemon.json under "runtimes", and restart the engine.'
+            )
+        lacking = [name for name in ("MemoryLimit", "PidsLimit", "CpuCfsQuota") if not info.get(name)]
+        if lacking:
+            raise SandboxMisconfigured(
+                f"This Docker engine cannot enforce {', '.join(lacking)} (rootless engines need cgroup v2 and "
+                "delegation of the controllers cpu, memory and pids). Programs would run without that limit."
+            )
+        if "seccomp" not in str(info.get("SecurityOptions")):
+            raise SandboxMisconfigured("This Docker engine has no seccomp: programs could make any system call.")
+
+    async def _sweep(self) -> None:
+        """Remove containers whose owner is this machine and whose process is dead; never by age."""
+        found = await self._engine.labelled(f"{owner.OWNER}={owner.owner_id()}")
+        for name, labels in found.items():
+            if not owner.is_alive(labels.get(owner.PROCESS, "")):
+                log.info("removing container %s that a dead process left", name[:12])
+                await self._engine.remove(name)
+
+    async def _pool(self, shape: Shape) -> Pool[Container]:
+        """The pool for `shape`; only the settings' own shape is kept warm."""
+        if shape not in self._pools:
+            maker = await self._maker(shape)
+            warm = self._settings.warm if shape == self._warm_shape else 0
+            self._pools.setdefault(shape, Pool(partial(self._make, maker, shape), warm))
+        return self._pools[shape]
+
+    async def _maker(self, shape: Shape) -> Maker:
+        image = await self._engine.call(lambda client: ensure_image(client, shape.language, log.info))
+        return Maker(
+            engine=self._engine,
+            image=image,
+            runtime=self._settings.runtime,
+            cgroup_parent=self._settings.cgroup_parent,
+        )
+
+    async def _make(self, maker: Maker, shape: Shape) -> Container:
+        async with self._creators:
+            container = await maker.make(shape)
+        loop, refill = asyncio.get_running_loop(), self._pools[shape].refill
+
+        def replace() -> None:
+            loop.call_soon(refill)
+
+        container.link.on_lost = replace
+        return container
+
+    async def aclose(self) -> None:
+        """Destroy every container and close the connection to the engine."""
+        for pool in self._pools.values():
+            await pool.aclose()
+        await asyncio.to_thread(self._engine.close)
+
+    async def __aenter__(self) -> DockerSandbox:
+        return self
+
+    async def __aexit__(self, *_exception: object) -> None:
+        await self.aclose()
+
+
+class _NoAnswer(Exception):
+    """Two containers were lost on one step."""
+
+
+class _Run:
+    """The containers that one run uses: one, and a second where the first is lost."""
+
+    def __init__(self, pool: Pool[Container], limits: Limits, reuse: int) -> None:
+        self._pool = pool
+        self._limits = limits
+        self._reuse = reuse
+        self._container: Container | None = None
+
+    async def execute(self, step: Step) -> Raw:
+        """Run one step; where the container is lost, once more on a fresh one."""
+        lost: list[LinkLost] = []
+        while len(lost) < 2:
+            container = await self._usable()
+            try:
+                return await container.run(step, self._limits)
+            except LinkLost as error:
+                log.warning("container %s was lost: %s", container.name[:12], error)
+                lost.append(error)
+        if all(error.silent for error in lost):
+            return Raw(exit=Exit.TIMEOUT, wall_s=self._limits.wall_s)  # it keeps supervisors from answering
+        raise _NoAnswer("; ".join(str(error) for error in lost))
+
+    async def _usable(self) -> Container:
+        if self._container is not None and not self._container.usable:
+            self.end()
+        if self._container is None:
+            self._container = await self._pool.take()
+            self._container.uses += 1
+        return self._container
+
+    def end(self) -> None:
+        """Give the container back. Returns at once, so it is safe while a cancellation is under way."""
+        if self._container is not None:
+            self._pool.give_back(self._container, reuse=self._container.uses < self._reuse)
+            self._container = None
+
+
+__all__ = ["DockerSandbox", "DockerSettings", "SandboxUnavailable"]

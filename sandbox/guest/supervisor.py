@@ -1,0 +1,164 @@
+"""The zygote: a warm interpreter that forks one process a step, limits it, kills what is left, reports.
+
+Wire, after the loader's boot object (all integers big-endian):
+  request  = u32 header size, u32 body size, header JSON {"seq", "wall_s", "cpu_s", "output_bytes"}, body JSON
+             {"source", "kind", "payload"}; the body is read by the forked child, never by this process
+  report   = u32 header size, header JSON (a `Raw` plus "sizes"), then stdout, stderr and result bytes
+Silent until spoken to. Ends when stdin ends, after its maximum life, or when it cannot vouch for a clean state.
+"""
+
+from __future__ import annotations
+
+import _sitebuiltins
+import builtins
+import gc
+import importlib
+import json
+import os
+import resource
+import signal
+import struct
+import time
+from typing import Any
+
+from sandbox.guest import process, watch, wipe
+from sandbox.guest.cgroup import Counters
+from sandbox.guest.loader import read_exactly
+
+WIPE_S = 10.0
+REAP_S = 5.0
+
+
+class Supervisor:
+    """Serves requests one after the other until the host goes away."""
+
+    def __init__(self, host_in: int, host_out: int) -> None:
+        self.host_in = host_in
+        self.host_out = host_out
+        self.counters = Counters()
+        self.oom_kills = self.counters.read("oom")
+        self.refused_forks = self.counters.read("pids")
+        self.wake, wake_in = os.pipe()
+        os.set_blocking(self.wake, False)
+        os.set_blocking(wake_in, False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.set_wakeup_fd(wake_in, warn_on_full_buffer=False)
+
+    def serve(self) -> None:
+        """Answer requests; returns when the host is gone or when this container must not be used again."""
+        self.send({"hello": 1, "pid": os.getpid(), "missing": self.counters.missing, "cgroup": self.counters.version})
+        while True:
+            try:
+                header_size, body_size = struct.unpack(">II", read_exactly(self.host_in, 8))
+                request = json.loads(read_exactly(self.host_in, header_size))
+                if not self.step(request, body_size):
+                    return
+            except (EOFError, watch.HostGone):
+                return
+
+    def step(self, request: dict[str, Any], body_size: int) -> bool:
+        """Run one step and report it; False where the container has to be given up."""
+        pid, pipes = process.fork(self.host_in, body_size, request["cpu_s"])
+        caps = (request["output_bytes"], request["output_bytes"], watch.RESULT_CAP)
+        sinks = [watch.Sink(fd, cap) for fd, cap in zip(pipes, caps, strict=True)]
+        watched = watch.Watch(pid, sinks, self.wake, self.host_in, self.counters)
+        end = watched.run(request["wall_s"], request["cpu_s"])
+        leftovers, clean = self.clean_up()
+        watched.finish()
+        report = self.facts(end) | {
+            "seq": request["seq"],
+            "truncated": watched.out.over or watched.err.over,
+            "leftover_processes": leftovers,
+            "last": not (clean and end.started),
+        }
+        result = bytes(watched.result.data[len(process.READY) :]) if not watched.result.over else b""
+        self.send(report, watched.out.kept(), watched.err.kept(), result)
+        return not report["last"]
+
+    def facts(self, end: watch.End) -> dict[str, Any]:
+        """What the kernel and our own clocks say of a process that has ended."""
+        oom_kills, refused = self.counters.read("oom"), self.counters.read("pids")
+        report = process.describe(end.status)
+        if end.limit:
+            report["exit"] = end.limit
+        elif oom_kills > self.oom_kills:
+            report["exit"] = "oom"
+        elif not end.started:
+            report["exit"] = "not_started"
+        elif report.get("signal") == signal.SIGXCPU:
+            report["exit"] = "cpu"
+        report["pids_hit"] = refused > self.refused_forks
+        self.oom_kills, self.refused_forks = oom_kills, refused
+        return report | {"wall_s": end.wall_s, "cpu_s": end.cpu_s, "peak_memory_mb": end.peak_kb / 1024}
+
+    def clean_up(self) -> tuple[int, bool]:
+        """Kill and count what the program left running, and empty its places; (processes, all clean)."""
+        done, _dead = self.reap(0.0)
+        leftovers = 0
+        if not done:
+            os.kill(-1, signal.SIGKILL)  # spares this process and init; atomic, so nothing can fork past it
+            done, leftovers = self.reap(REAP_S)
+        return leftovers, (wipe.is_clean() or self.wipe_as_nobody()) and done
+
+    def reap(self, seconds: float) -> tuple[bool, int]:
+        """Collect dead children for at most `seconds`; (none is left at all, how many were collected)."""
+        deadline = time.monotonic() + seconds
+        collected = 0
+        while True:
+            try:
+                pid, _status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return True, collected
+            if pid:
+                collected += 1
+            elif time.monotonic() >= deadline:
+                return False, collected
+            else:
+                time.sleep(0.001)
+
+    def wipe_as_nobody(self) -> bool:
+        """Have the program's own user remove what only that user can reach."""
+        pid = os.fork()
+        if pid == 0:
+            try:
+                process.drop(process.NOBODY)
+                signal.alarm(int(WIPE_S))
+                wipe.wipe()
+            finally:
+                os._exit(0)
+        os.waitpid(pid, 0)
+        return wipe.is_clean()
+
+    def send(self, report: dict[str, Any], *blobs: bytes) -> None:
+        """Write one report; blobs follow the header, which holds their sizes."""
+        header = json.dumps(report | {"sizes": [len(blob) for blob in blobs]}).encode()
+        data = memoryview(b"".join((len(header).to_bytes(4, "big"), header, *blobs)))
+        while data:
+            data = data[os.write(self.host_out, data) :]
+
+
+def main(config: dict[str, Any]) -> None:
+    """Set the guest up and serve. `config`: "max_life_s", "address_space" (bytes) and "preload" (module names)."""
+    process.guard_supervisor()
+    signal.alarm(config["max_life_s"])
+    resource.setrlimit(resource.RLIMIT_AS, (config["address_space"], config["address_space"]))
+    host_in, host_out = os.dup(0), os.dup(1)
+    null = os.open("/dev/null", os.O_RDWR)
+    os.dup2(null, 0)
+    os.dup2(null, 1)
+    os.close(null)
+    builtins.exit = builtins.quit = _sitebuiltins.Quitter("exit", "Ctrl-D (i.e. EOF)")
+    for name in config["preload"]:
+        importlib.import_module(name)
+    os.chdir("/")
+    os.environ |= {"HOME": process.HOME, "TMPDIR": process.HOME}
+    gc.collect()
+    gc.disable()
+    gc.freeze()
+    try:
+        Supervisor(host_in, host_out).serve()
+    except process.Born as born:
+        job = born.job
+    else:
+        return
+    process.become(job)
