@@ -1,0 +1,90 @@
+"""The service behind the routes: its parts, opened and closed together, and what routes ask of them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from importlib.metadata import version
+
+from api.bell import Bell, within
+from api.config import ApiConfig, check_config
+from api.database import open_store
+from api.errors import NotFound
+from api.ports import OpenSolver
+from api.readiness import Readiness
+from api.store import Record, Store
+from api.worker import Worker
+
+VERSION = version("atlas-costfield")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """What the routes need. `stopping` is set when the service begins to shut down, `hurry` when it must not wait."""
+
+    config: ApiConfig
+    store: Store
+    worker: Worker
+    bell: Bell
+    readiness: Readiness
+    info: Mapping[str, object]
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    hurry: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def stop(self) -> None:
+        """Begin to shut down: whoever waits on a task is answered now."""
+        self.stopping.set()
+        self.bell.ring_all()
+
+    async def get(self, task_id: str) -> Record:
+        """The task. Raises NotFound."""
+        record = await self.store.get(task_id)
+        if record is None:
+            raise NotFound(f"There is no task {task_id[:64]!r}.")
+        return record
+
+    async def wait(self, task_id: str, seconds: float) -> Record:
+        """The task once it is terminal, or as it is after `seconds`. Raises NotFound."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + seconds
+        with self.bell.listen(task_id) as rung:
+            while True:
+                rung.clear()
+                record = await self.get(task_id)
+                left = until - loop.time()
+                if record.status.terminal or left <= 0 or self.stopping.is_set():
+                    return record
+                await within(rung, min(left, self.config.poll_s))
+
+
+@asynccontextmanager
+async def open_service(config: ApiConfig, open_solver: OpenSolver) -> AsyncIterator[Service]:
+    """Open database, solver and worker; close them in the opposite order. Raises ConfigError."""
+    check_config(config)
+    store = await open_store(config.database_path)
+    try:
+        async with open_solver() as atlas:
+            bell = Bell()
+            worker = Worker(
+                store=store, solver=atlas.solver, bell=bell, config=config,
+                provenance={**atlas.info, "atlas_version": VERSION},
+            )
+            working = asyncio.create_task(worker.run(), name="worker")
+            service = Service(
+                config=config, store=store, worker=worker, bell=bell, info=atlas.info,
+                readiness=Readiness(
+                    atlas.ready, store, lambda: not working.done(),
+                    timeout_s=config.ready_timeout_s, ttl_s=config.ready_ttl_s,
+                ),
+            )
+            try:
+                yield service
+            finally:
+                service.stop()
+                worker.halt()
+                await working
+                await worker.drain(config.shutdown_grace_s, service.hurry)
+    finally:
+        await store.aclose()
