@@ -6,6 +6,7 @@ AtlasError
 ├── ModelError           the language model's server
 │   ├── ModelUnavailable      down, refusing, stalled or rate-limited for longer than the retries allow
 │   └── ModelReplyError       answered, but with something that is not a completion
+├── DownloadError        a model file that could not be fetched; says what was tried and what to do
 ├── RankingError         fingerprints or costs could not be computed for any candidate
 └── SolveInterrupted     a task that infrastructure ended; carries the solution so far
 
@@ -49,6 +50,10 @@ class ModelUnavailable(ModelError):
 
 class ModelReplyError(ModelError):
     """The server answered with something that is not a completion: HTML, another schema, cut-off JSON."""
+
+
+class DownloadError(AtlasError):
+    """A model file could not be fetched: no source, no room, wrong bytes. The message says what to do."""
 
 
 class RankingError(AtlasError):
