@@ -46,7 +46,7 @@ class Shape:
             language=language,
             memory_mb=limits.memory_mb,
             pids=limits.pids,
-            disk_mb=limits.disk_mb,
+            disk_mb=min(limits.disk_mb, limits.memory_mb // 2),  # a tmpfs lies in memory: full must not mean dead
             output_bytes=limits.output_bytes,
         )
 
