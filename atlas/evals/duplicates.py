@@ -1,30 +1,35 @@
 """Families of near-duplicate problems, so that a family stays on one side of a split.
 
-Two problems are near-duplicates where their texts or their reference solutions share most of their *shingles* (runs of
-consecutive tokens; Broder 1997, "On the resemblance and containment of documents"). At a few thousand problems the
-Jaccard similarity is computed exactly, through an index from shingle to problems. Families are the connected parts of
-that relation. All data sets that are trained on or measured on must be loaded together, or a family that spans them
-goes unseen.
+Two problems are near-duplicates where their texts share most of what is rare in their words, or where their reference
+solutions share most of their *shingles* (runs of consecutive tokens; Broder 1997, "On the resemblance and containment
+of documents"). At a few thousand problems the weighted Jaccard similarity is computed exactly, through an index from
+feature to problems. Families are the connected parts of that relation. All data sets that are trained on or measured on
+must be grouped together, or a family that spans them goes unseen.
 """
 
 from __future__ import annotations
 
 import io
 import keyword
+import math
 import re
 import tokenize
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 from atlas.evals.problems import Problem
 
-TEXT_RUN, TEXT_ALIKE = 3, 0.6
-CODE_RUN, CODE_ALIKE = 6, 0.7
-FEWEST = 8
-"""Fewer shingles than this say too little: two one-line solutions agree by chance."""
+F = TypeVar("F", bound=Hashable)
+
+TEXT_ALIKE = 0.7
+CODE_ALIKE = 0.7
+CODE_RUN = 6
+FEWEST_RUNS = 8
+"""Code with fewer runs than this says too little: two one-line solutions agree by chance."""
 COMMON = 0.01
-"""A shingle in more than this share of all problems is boilerplate ("write a function to find the", import lines)."""
+"""A run in more than this share of all problems is boilerplate, such as a block of imports."""
 SKIPPED = (tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER)
 
 
@@ -36,58 +41,57 @@ def grouped(problems: Sequence[Problem]) -> tuple[Problem, ...]:
     parent = list(range(len(problems)))
     by_name: dict[str, int] = {}
     for i, problem in enumerate(problems):
-        name = problem.near_duplicate_group or problem.id
-        _join(parent, i, by_name.setdefault(name, i))
-    texts = [text_shingles(problem.task.prompt) for problem in problems]
-    codes = [code_shingles(problem.reference.source) if problem.reference else set() for problem in problems]
-    for shingles, alike in ((texts, TEXT_ALIKE), (codes, CODE_ALIKE)):
-        for i, j in _pairs(_without_boilerplate(shingles), alike):
-            _join(parent, i, j)
+        _join(parent, i, by_name.setdefault(problem.group, i))
+    for i, j in similar(problems):
+        _join(parent, i, j)
     root = [_find(parent, i) for i in range(len(problems))]
     return tuple(replace(p, near_duplicate_group=problems[r].id) for p, r in zip(problems, root, strict=True))
 
 
-def text_shingles(text: str) -> set[tuple[str, ...]]:
-    """Runs of words, lower case, code and digits included, punctuation left out."""
-    return _runs(re.findall(r"[a-z]+|\d+", text.lower()), TEXT_RUN)
+def similar(problems: Sequence[Problem]) -> Iterable[tuple[int, int]]:
+    """Positions of all pairs of problems whose texts or whose reference solutions are alike."""
+    texts = [words(problem.task.prompt) for problem in problems]
+    seen = Counter(word for own in texts for word in own)
+    yield from _pairs(texts, {word: math.log((1 + len(texts)) / n) for word, n in seen.items()}, TEXT_ALIKE)
+
+    codes = [runs(problem.reference.source) if problem.reference else set() for problem in problems]
+    seen_runs = Counter(run for own in codes for run in own)
+    most = max(COMMON * len(codes), 20)
+    rare = [{run for run in own if seen_runs[run] <= most} for own in codes]
+    enough = [own if len(own) >= FEWEST_RUNS else set() for own in rare]
+    yield from _pairs(enough, dict.fromkeys(seen_runs, 1.0), CODE_ALIKE)
 
 
-def code_shingles(source: str) -> set[tuple[str, ...]]:
+def words(text: str) -> set[str]:
+    """Words and numbers, lower case."""
+    return set(re.findall(r"[a-z]+|\d+", text.lower()))
+
+
+def runs(source: str) -> set[tuple[str, ...]]:
     """Runs of tokens with every name that is no keyword replaced by one mark, so that renaming changes nothing."""
-    words: list[str] = []
+    tokens: list[str] = []
     try:
         for token in tokenize.generate_tokens(io.StringIO(source).readline):
             if token.type in SKIPPED:
                 continue
             renamed = token.type == tokenize.NAME and not keyword.iskeyword(token.string)
-            words.append("name" if renamed else "text" if token.type == tokenize.STRING else token.string)
+            tokens.append("name" if renamed else "text" if token.type == tokenize.STRING else token.string)
     except (tokenize.TokenError, SyntaxError):
         return set()
-    return _runs(words, CODE_RUN)
+    return {tuple(tokens[i : i + CODE_RUN]) for i in range(len(tokens) - CODE_RUN + 1)}
 
 
-def _runs(words: Sequence[str], length: int) -> set[tuple[str, ...]]:
-    return {tuple(words[i : i + length]) for i in range(len(words) - length + 1)}
-
-
-def _without_boilerplate(shingles: Sequence[set[tuple[str, ...]]]) -> list[set[tuple[str, ...]]]:
-    seen = Counter(shingle for own in shingles for shingle in own)
-    most = max(COMMON * len(shingles), 20)
-    return [{shingle for shingle in own if seen[shingle] <= most} for own in shingles]
-
-
-def _pairs(shingles: Sequence[set[tuple[str, ...]]], alike: float) -> Iterable[tuple[int, int]]:
-    """All i < j whose Jaccard similarity |a ∩ b| / |a ∪ b| is at least `alike`. Exact."""
-    index: dict[tuple[str, ...], list[int]] = defaultdict(list)
-    for j, own in enumerate(shingles):
-        if len(own) < FEWEST:
-            continue
-        shared = Counter(i for shingle in own for i in index[shingle])
-        for i, count in shared.items():
-            if count >= alike * (len(own) + len(shingles[i]) - count):
-                yield i, j
-        for shingle in own:
-            index[shingle].append(j)
+def _pairs(features: Sequence[set[F]], weight: dict[F, float], alike: float) -> Iterable[tuple[int, int]]:
+    """All i < j with Σ weight(a ∩ b) >= alike · Σ weight(a ∪ b)."""
+    index: dict[F, list[int]] = defaultdict(list)
+    total = [sum(weight[f] for f in own) for own in features]
+    for j, own in enumerate(features):
+        shared: dict[int, float] = defaultdict(float)
+        for feature in own:
+            for i in index[feature]:
+                shared[i] += weight[feature]
+            index[feature].append(j)
+        yield from ((i, j) for i, both in shared.items() if both >= alike * (total[i] + total[j] - both))
 
 
 def _find(parent: list[int], i: int) -> int:

@@ -14,7 +14,7 @@ from atlas.types import Check, Program, Task
 class OpenCall:
     """A call whose expected value nobody wrote down: the reference solution says it, run in the sandbox.
 
-    `compare` is how a candidate's value is held against it. `atlas.evals.references` turns open calls into checks.
+    `compare` is how a candidate's value is held against it; "truth" means that both are true or both are not.
     """
 
     call: str
@@ -24,11 +24,24 @@ class OpenCall:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Plus:
+    """More inputs for a problem, and the solution that says what comes out (`atlas.evals.references` runs it).
+
+    `contract` holds statements for the start of the function's body that say which arguments it takes.
+    """
+
+    calls: tuple[OpenCall, ...]
+    reference: Program
+    entry_point: str
+    contract: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
     """One problem of a data set.
 
-    `task` is what the model may see, `hidden` what only the sandbox reads. `open_calls` are hidden checks whose
-    expected values are still to be computed, and `contract` the statements that say which arguments they may have.
+    `task` is what the model may see, `hidden` what only the sandbox reads, `plus` the hidden checks that still lack
+    their expected values.
     `near_duplicate_group` names the family of problems that must stay on one side of a split; it is the problem's own
     id until `atlas.evals.duplicates.grouped` has looked at everything that is loaded together.
     """
@@ -37,8 +50,7 @@ class Problem:
     hidden: tuple[Check, ...]
     dataset: str
     reference: Program | None = None
-    open_calls: tuple[OpenCall, ...] = ()
-    contract: str = ""
+    plus: Plus | None = None
     near_duplicate_group: str = ""
 
     @property
@@ -55,12 +67,11 @@ class Problem:
         return self.task.checks + self.hidden
 
     def digest(self) -> str:
-        """SHA-256 of what decides a verdict: checks, open calls and limits. Equal digests give equal labels."""
+        """SHA-256 of what decides a verdict: checks, plus inputs and limits. Equal digests give equal labels."""
         sha = hashlib.sha256()
         for check in self.checks:
             sha.update(check.model_dump_json().encode() + b"\0")
-        for call in self.open_calls:
-            sha.update(repr(call).encode() + b"\0")
+        sha.update(repr(self.plus).encode() + b"\0")
         sha.update(self.task.limits.model_dump_json().encode())
         return sha.hexdigest()
 

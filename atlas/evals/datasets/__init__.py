@@ -59,11 +59,9 @@ REGISTRY: dict[str, Entry] = {
     "mbpp-prompt": Entry(sources=(MBPP,), parse=mbpp.split(1, 10), about="MBPP 1-10, the few-shot examples"),
     "mbpp-test": Entry(sources=(MBPP,), parse=mbpp.split(11, 510), about="MBPP 11-510, the public test split"),
     "mbpp-train": Entry(sources=(MBPP,), parse=mbpp.split(511, 974), about="MBPP 511-974, validation and training"),
-    "mbpp-test+": Entry(
-        sources=(MBPP, MBPP_PLUS), parse=mbpp.split(11, 510), about="MBPP 11-510, with plus inputs where there are any"
-    ),
+    "mbpp-test+": Entry(sources=(MBPP, MBPP_PLUS), parse=mbpp.split(11, 510), about="mbpp-test with the plus inputs"),
     "mbpp-train+": Entry(
-        sources=(MBPP, MBPP_PLUS), parse=mbpp.split(511, 974), about="MBPP 511-974, with plus inputs where there are any"
+        sources=(MBPP, MBPP_PLUS), parse=mbpp.split(511, 974), about="mbpp-train with the plus inputs"
     ),
     "mbpp+": Entry(sources=(MBPP_PLUS,), parse=mbpp.parse_plus, about="MBPP+ v0.1, its own prompts and asserts"),
     "leetcode": Entry(sources=(LEETCODE,), parse=leetcode.parse, about="LeetCodeDataset v0.2.0, training part"),
@@ -75,7 +73,7 @@ def load(what: str, *, folders: Sequence[Path] = (), cache: Path | None = None, 
 
     `what` is a name of `REGISTRY`, a path or http(s) URL of a `tasks.jsonl`, or `hub:owner/name/path` for such a file
     on the hub. Files are looked for in `folders`, then in `cache`, then downloaded to `cache`. `sha256` pins a file
-    that is not in the registry. Raises ConfigError with what to change for anything that is missing, altered or unreadable.
+    that is not in the registry. Raises ConfigError where a file is missing, altered or unreadable: what to change.
     """
     entry = REGISTRY.get(what)
     if entry is not None:
@@ -83,7 +81,8 @@ def load(what: str, *, folders: Sequence[Path] = (), cache: Path | None = None, 
         return _dataset(what, entry.parse, contents)
     if what.startswith(("http://", "https://", "hub:")) or Path(what).suffix in (".jsonl", ".gz"):
         content = read(what, cache=cache, sha256=sha256)
-        return _dataset(Path(what.rsplit("/", 1)[-1]).name.removesuffix(".gz").removesuffix(".jsonl"), tasks.parse, [content])
+        name = what.rsplit("/", 1)[-1].removesuffix(".gz").removesuffix(".jsonl")
+        return _dataset(name, tasks.parse, [content])
     raise ConfigError(
         f"no data set is called {what!r}; there are {', '.join(REGISTRY)}, or give the path of a .jsonl file of tasks"
     )

@@ -65,7 +65,7 @@ class Content:
             except (ValueError, RecursionError) as error:
                 raise ConfigError(f"{self.origin}, line {number}: not JSON ({error})") from error
             if not isinstance(row, dict):
-                raise ConfigError(f"{self.origin}, line {number}: a JSON object is needed, this is a {type(row).__name__}")
+                raise ConfigError(f"{self.origin}, line {number}: not a JSON object but a {type(row).__name__}")
             yield number, row
 
     def field(self, number: int, row: dict[str, Any], name: str, kind: type[Any]) -> Any:

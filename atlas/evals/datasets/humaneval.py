@@ -1,7 +1,7 @@
-"""HumanEval's published format: one JSON object a line with `task_id`, `prompt`, `entry_point`, `canonical_solution`, `test`.
+"""HumanEval's published format (Chen et al. 2021, arXiv 2107.03374).
 
-Chen et al. 2021, arXiv 2107.03374. `prompt` is the start of a file (imports, helpers, a signature with its docstring),
-`test` defines `check(candidate)`.
+Fields: `task_id`, `prompt`, `entry_point`, `canonical_solution`, `test`. `prompt` is the start of a
+file (imports, helpers, a signature with its docstring), `test` defines `check(candidate)`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def parse(content: Content) -> tuple[list[Problem], list[Excluded]]:
             Problem(
                 task=Task(
                     id=fields["task_id"],
-                    prompt=f"Complete this Python function:\n\n```python\n{start}\n```",
+                    prompt=f"Complete this Python function.\n\n```python\n{start}\n```",
                     entry_point=fields["entry_point"],
                 ),
                 hidden=(AssertCheck(code=f"{fields['test'].strip()}\n\ncheck({fields['entry_point']})\n"),),

@@ -1,4 +1,6 @@
-"""LeetCodeDataset's published format (Xia et al. 2025, arXiv 2504.14655): `query`, `completion`, `test`, `entry_point`, `prompt`.
+"""LeetCodeDataset's published format (Xia et al. 2025, arXiv 2504.14655).
+
+Fields: `query` (what is asked), `prompt` (imports), `completion` (the solution), `entry_point`, `test`.
 
 A problem there is a method of `class Solution`. Here it is a plain function of the same name and signature, as in the
 other data sets: annotations are written with built-in types, so that the signature stands by itself, and the model's
@@ -25,28 +27,25 @@ ANY_ORDER = re.compile(r"in any order|any order\b", re.IGNORECASE)
 
 def parse(content: Content) -> tuple[list[Problem], list[Excluded]]:
     """Every problem whose tests are calls with literal arguments and results; the others by name with the reason."""
-    problems, excluded = [], []
-    for number, row in content.rows():
-        made = _problem(content, number, row)
-        (excluded if isinstance(made, Excluded) else problems).append(made)  # type: ignore[arg-type]
-    return problems, excluded
+    made = [_problem(content, number, row) for number, row in content.rows()]
+    return [one for one in made if isinstance(one, Problem)], [one for one in made if isinstance(one, Excluded)]
 
 
 def _problem(content: Content, number: int, row: dict[str, Any]) -> Problem | Excluded:
-    text = {n: content.field(number, row, n, str) for n in ("task_id", "prompt", "completion", "entry_point", "test", "query")}
-    name = f"LeetCode/{text['task_id']}"
+    fields = ("task_id", "prompt", "completion", "entry_point", "test", "query")
+    text = {field: content.field(number, row, field, str) for field in fields}
+    name = f"leetcode/{text['task_id']}"
     description, _, _ = text["query"].partition(REQUEST)
     starter = CODE.search(text["query"])
     method = text["entry_point"].removeprefix("Solution().")
     signature = _signature(starter[1], method) if starter else None
     if signature is None or not method.isidentifier():
         return Excluded(id=name, reason="its starter code is not one method of class Solution with built-in types")
-    compare: Literal["unordered", "equal"] = "unordered" if ANY_ORDER.search(description) else "equal"
-    checks = _checks(text["test"], method, compare)
+    checks = _checks(text["test"], method, any_order=ANY_ORDER.search(description) is not None)
     if not checks:
         return Excluded(id=name, reason="its tests are not calls with literal arguments and results")
     shown = 1 if len(checks) > 1 else 0  # the only test is never shown: a program could just repeat it
-    prompt = f"{description.strip()}\n\nComplete this Python function:\n\n```python\n{signature}\n```"
+    prompt = f"{description.strip()}\n\nComplete this Python function.\n\n```python\n{signature}\n```"
     adapter = f"\n\ndef {method}(*args, **kwargs):\n    return Solution().{method}(*args, **kwargs)\n"
     return Problem(
         task=Task(id=name, prompt=prompt, entry_point=method, checks=checks[:shown]),
@@ -89,8 +88,11 @@ class _Builtin(ast.NodeTransformer):
         return node
 
 
-def _checks(test: str, method: str, compare: Literal["unordered", "equal"]) -> tuple[CallCheck, ...]:
-    """`check`'s asserts as call checks; empty where one of them is anything but `candidate(literals) == literal`."""
+def _checks(test: str, method: str, *, any_order: bool) -> tuple[CallCheck, ...]:
+    """`check`'s asserts as call checks; empty where one of them is anything but `candidate(literals) == literal`.
+
+    Lists are compared without their order where the description accepts any.
+    """
     checks = []
     for node in ast.parse(test).body[0].body:  # type: ignore[attr-defined]
         comparison = getattr(node, "test", None)
@@ -100,10 +102,10 @@ def _checks(test: str, method: str, compare: Literal["unordered", "equal"]) -> t
         if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name) or call.func.id != "candidate":
             return ()
         try:
-            for value in (expected, *call.args, *(keyword.value for keyword in call.keywords)):
-                ast.literal_eval(value)
+            values = [ast.literal_eval(node) for node in (expected, *call.args, *(k.value for k in call.keywords))]
         except ValueError:
             return ()
         call.func.id = method
+        compare: Literal["unordered", "equal"] = "unordered" if any_order and isinstance(values[0], list) else "equal"
         checks.append(CallCheck(call=ast.unparse(call), expected=ast.unparse(expected), compare=compare))
     return tuple(checks)

@@ -13,11 +13,12 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from atlas.evals.datasets.files import Content
 from atlas.evals.datasets.inputs import Shape, ShapeError, literal_call
-from atlas.evals.problems import Excluded, OpenCall, Problem
+from atlas.evals.problems import Excluded, OpenCall, Plus, Problem
 from atlas.types import AssertCheck, Program, Task
 
 Parsed = tuple[list[Problem], list[Excluded]]
@@ -25,7 +26,7 @@ ABS_TOL = 1e-6  # EvalPlus compares floats of plus inputs within this
 
 
 def split(first: int, last: int) -> Callable[..., Parsed]:
-    """A parser for the problems first..last of mbpp.jsonl, which also takes the plus file's content where it is given."""
+    """A parser for the problems first..last of mbpp.jsonl; it takes the plus file's content too, where it is given."""
 
     def parse(content: Content, plus: Content | None = None) -> Parsed:
         more = {} if plus is None else {int(row["task_id"].split("/")[1]): row for row in _plus_rows(plus)}
@@ -48,7 +49,7 @@ def parse_plus(content: Content) -> Parsed:
     """MBPP+ by itself: its prompt, its first assert visible, its other asserts and its plus inputs hidden."""
     problems, excluded = [], []
     for row in _plus_rows(content):
-        name, asserts = str(row["task_id"]), _asserts(row["assertion"])
+        name, asserts = f"mbpp+/{row['task_id'].split('/')[-1]}", _asserts(row["assertion"])
         if not asserts:
             excluded.append(Excluded(id=name, reason="no assert shows how the function is called"))
             continue
@@ -72,11 +73,11 @@ def parse_plus(content: Content) -> Parsed:
 
 
 def _problem(content: Content, number: int, row: dict[str, Any]) -> Problem | Excluded:
-    name = f"Mbpp/{row['task_id']}"
+    name = f"mbpp/{row['task_id']}"
     text, code = (content.field(number, row, field, str) for field in ("text", "code"))
     tests = content.field(number, row, "test_list", list)
     setup = row.get("test_setup_code") or ""
-    asserts = [f"{setup}\n{test}" if setup else test for test in tests]
+    asserts = [f"{setup.strip()}\n{test.strip()}" if setup else test.strip() for test in tests]
     entry_point = _entry_point(code, tests)
     if not asserts or entry_point is None:
         return Excluded(id=name, reason="its asserts call no function that its reference defines")
@@ -90,9 +91,7 @@ def _problem(content: Content, number: int, row: dict[str, Any]) -> Problem | Ex
 
 def _entry_point(code: str, tests: Sequence[str]) -> str | None:
     """The function that the asserts call: the first name in them that the reference defines at its top level."""
-    defined = {
-        node.name for node in ast.parse(code).body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
-    }
+    defined = {node.name for node in ast.parse(code).body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
     called = (name for test in tests for name in re.findall(r"\b([A-Za-z_]\w*)\s*\(", test))
     return next((name for name in called if name in defined), None)
 
@@ -134,12 +133,12 @@ def _with_plus(problem: Problem, row: dict[str, Any]) -> Problem:
     except (ShapeError, IndexError):
         return problem
     compare = _comparison(row)
-    return Problem(
-        task=problem.task, hidden=problem.hidden, dataset=problem.dataset,
-        reference=Program(source=row["canonical_solution"]),
-        open_calls=tuple(OpenCall(call=call, compare=compare, rel_tol=ABS_TOL, abs_tol=ABS_TOL) for call in inputs),
-        contract=row["contract"],
+    open_calls = tuple(OpenCall(call=call, compare=compare, rel_tol=ABS_TOL, abs_tol=ABS_TOL) for call in inputs)
+    plus = Plus(
+        calls=open_calls, reference=Program(source=row["canonical_solution"]),
+        entry_point=row["entry_point"], contract=row["contract"],
     )
+    return replace(problem, plus=plus if inputs else None)
 
 
 def _calls(code: str, entry_point: str) -> list[list[Any]]:

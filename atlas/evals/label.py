@@ -1,0 +1,178 @@
+"""`atlas label`: problems in, labelled fingerprints out, in the shards that `atlas costfield train` reads.
+
+The run's files hold everything; the shards are copied from them, some problems at a time. A problem is in the shards
+whole or not at all: what is there is read back first, and only the others are added.
+
+    shard-00000.parquet      written by costfield.shards: fingerprints and labels
+    programs-00000.parquet   the same candidates in the same order, as text, with their verdicts
+    groups.json              which problems were left out as near-duplicates of those kept for measuring
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import anyio
+import anyio.to_thread
+import numpy as np
+import pyarrow as pa
+
+from atlas.errors import ConfigError
+from atlas.evals.duplicates import grouped
+from atlas.evals.fingerprints import read_fingerprints
+from atlas.evals.generate import recorded
+from atlas.evals.grade import read_grades
+from atlas.evals.parts import read_rows, write_rows
+from atlas.evals.problems import Excluded, Problem
+from atlas.evals.progress import Progress
+from atlas.evals.run import Run
+from atlas.evals.stages import Concurrency, Outcome, Parts, Stages
+from costfield.data import Examples
+from costfield.shards import MANIFEST, append_shard, read_manifest, replace_file
+from sandbox.types import Outcome as Verdict
+
+GROUPS = "groups.json"
+PROBLEMS_IN_SHARD = 64
+SCHEMA = pa.schema(
+    [
+        ("problem", pa.string()), ("problem_digest", pa.string()), ("digest", pa.string()), ("index", pa.int32()),
+        ("copies", pa.int32()), ("source", pa.string()), ("outcome", pa.string()), ("integrity", pa.string()),
+        ("isolation", pa.string()), ("failed", pa.int32()), ("message", pa.string()),
+        ("unfingerprinted", pa.string()),
+    ]
+)
+
+
+@dataclass(slots=True, kw_only=True)
+class Shards:
+    """The folder of shards. `exported`: the problems in it, each with the digest of the checks that labelled it."""
+
+    run: Run
+    folder: Path
+    exported: dict[str, str] = field(default_factory=dict)
+    waiting: list[Problem] = field(default_factory=list)
+    writing: anyio.Lock = field(default_factory=anyio.Lock)
+
+    @classmethod
+    def open(cls, run: Run, folder: Path) -> Shards:
+        """Read which problems are there already."""
+        listed = len(read_manifest(folder).shards) if (folder / MANIFEST).exists() else 0
+        rows = [row for number in range(listed) for row in read_rows(_programs(folder, number))[0]]
+        return cls(run=run, folder=folder, exported={row["problem"]: row["problem_digest"] for row in rows})
+
+    async def add(self, problem: Problem) -> None:
+        """Note a finished problem; every `PROBLEMS_IN_SHARD` of them become a shard.
+
+        Raises ConfigError where it is there already with labels of other checks.
+        """
+        digest = problem.digest()
+        if problem.id not in self.exported:
+            self.exported[problem.id] = digest
+            self.waiting.append(problem)
+        elif self.exported[problem.id] != digest:
+            raise ConfigError(
+                f"{self.folder} holds labels of {problem.id} that came of other checks than it has now; "
+                "label into another folder"
+            )
+        if len(self.waiting) >= PROBLEMS_IN_SHARD:
+            await self.flush()
+
+    async def flush(self) -> None:
+        """Write what waits as one shard."""
+        async with self.writing:
+            batch, self.waiting = self.waiting, []
+            if batch:
+                await anyio.to_thread.run_sync(export, self.run, self.folder, batch)
+
+
+async def label(
+    run: Run, problems: Sequence[Problem], parts: Parts, folder: Path, *,
+    guards: Sequence[Problem] = (), limits: Concurrency | None = None, progress: Progress | None = None,
+) -> Outcome:
+    """Label every candidate of `problems` and write the shards to `folder`. Killed, it goes on where it was.
+
+    Problems that are near-duplicates of one of `guards` (those kept for measuring) are left out, by name.
+    Raises RunStopped, ConfigError, costfield.errors.FingerprintMismatch.
+    """
+    kept, left_out = apart(problems, guards)
+    shards = Shards.open(run, folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    noted = {"left_out": {one.id: one.reason for one in left_out}}
+    replace_file(folder / GROUPS, (json.dumps(noted, indent=2) + "\n").encode())
+    progress = progress or Progress(total=len(kept))
+    try:
+        outcome = await Stages(run, parts, limits or Concurrency()).all(kept, progress, shards.add)
+    finally:
+        with anyio.CancelScope(shield=True):
+            await shards.flush()
+    return replace(outcome, excluded=(*left_out, *outcome.excluded))
+
+
+def apart(problems: Sequence[Problem], guards: Sequence[Problem]) -> tuple[tuple[Problem, ...], tuple[Excluded, ...]]:
+    """The problems with their families found, without those that share a family with one of `guards`."""
+    families = grouped((*guards, *problems))
+    guarded = {problem.group: problem.id for problem in reversed(families[: len(guards)])}
+    kept, left_out = [], []
+    for problem in families[len(guards) :]:
+        if problem.group in guarded:
+            reason = f"a near-duplicate of {guarded[problem.group]}, which is kept for measuring"
+            left_out.append(Excluded(id=problem.id, reason=reason))
+        else:
+            kept.append(problem)
+    return tuple(kept), tuple(left_out)
+
+
+def export(run: Run, folder: Path, problems: Sequence[Problem]) -> None:
+    """Append one shard with every candidate of `problems`, and the file of their programs beside it.
+
+    The programs go first: without the manifest's entry, which comes last, neither file counts.
+    """
+    number = len(read_manifest(folder).shards) if (folder / MANIFEST).exists() else 0
+    rows = [row for problem in problems for row in _rows(run, problem)]
+    usable = [row for row in rows if not row["unfingerprinted"]]
+    if not usable:
+        return
+    write_rows(_programs(folder, number), rows, SCHEMA, about={"shard": number})
+    append_shard(
+        folder,
+        Examples.of(
+            fingerprint_id=usable[0]["fingerprint_id"],
+            embeddings=np.stack([row["embedding"] for row in usable]),
+            scalars=np.stack([row["scalars"] for row in usable]),
+            scalar_names=usable[0]["scalar_names"],
+            passed=[row["outcome"] == Verdict.PASS for row in usable],
+            problem=[row["problem"] for row in usable],
+            group=[row["group"] for row in usable],
+            index=[row["index"] for row in usable],
+            fault=[row["outcome"] for row in usable],
+        ),
+    )
+
+
+def _rows(run: Run, problem: Problem) -> list[dict[str, Any]]:
+    """One row for each candidate: `SCHEMA`'s columns, and what goes into the shard."""
+    candidates, _ = recorded(run, problem)
+    grades = read_grades(run, problem)
+    made, fingerprint_id, names = read_fingerprints(run, problem)
+    rows = []
+    for candidate in candidates:
+        grade, one = grades[candidate.digest], made[candidate.digest]
+        rows.append(
+            {
+                "problem": problem.id, "problem_digest": problem.digest(), "group": problem.group,
+                "digest": candidate.digest, "index": candidate.index, "copies": candidate.copies,
+                "source": candidate.program.source, "outcome": grade.outcome.value, "integrity": grade.integrity,
+                "isolation": grade.isolation, "failed": grade.failed, "message": grade.message,
+                "unfingerprinted": one.problem, "embedding": one.embedding, "scalars": one.scalars,
+                "fingerprint_id": fingerprint_id, "scalar_names": names,
+            }
+        )
+    return rows
+
+
+def _programs(folder: Path, number: int) -> Path:
+    return folder / f"programs-{number:05d}.parquet"

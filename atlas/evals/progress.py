@@ -1,0 +1,87 @@
+"""Progress of long work on standard error: a live line on a terminal, a plain line every ten seconds elsewhere."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import TextIO
+
+import anyio
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+PLAIN_EVERY_S = 10.0
+LIVE_EVERY_S = 0.5
+
+
+@dataclass(slots=True, kw_only=True)
+class Progress:
+    """Counts of what was done since this process began, and of what was there already."""
+
+    total: int
+    what: str = "problems"
+    done: int = 0
+    resumed: int = 0
+    candidates: int = 0
+    passed: int = 0
+    tokens: int = 0
+    troubles: int = 0
+    excluded: int = 0
+    begun: float = field(default_factory=time.monotonic)
+
+    def line(self, now: float | None = None) -> str:
+        """One line: done of total, candidates, share that passed, tokens per second, troubles, time left."""
+        seconds = max((time.monotonic() if now is None else now) - self.begun, 1e-9)
+        parts = [f"{self.done}/{self.total} {self.what}"]
+        if self.candidates:
+            parts.append(f"{self.candidates} candidates, {self.passed / self.candidates:.0%} passed")
+        if self.tokens:
+            parts.append(f"{self.tokens / seconds:.0f} tokens/s")
+        if self.resumed:
+            parts.append(f"{self.resumed} were there already")
+        if self.excluded:
+            parts.append(f"{self.excluded} excluded")
+        if self.troubles:
+            parts.append(f"{self.troubles} left undone by infrastructure")
+        new = self.done - self.resumed
+        if new > 0 and self.done < self.total:
+            parts.append(f"{_clock(seconds / new * (self.total - self.done))} left")
+        return ", ".join(parts)
+
+    @contextlib.asynccontextmanager
+    async def shown(self, out: TextIO | None = None, every_s: float = PLAIN_EVERY_S) -> AsyncIterator[Progress]:
+        """Show the progress on `out` (standard error) for as long as the context lasts, and once at its end."""
+        stream = out if out is not None else sys.stderr
+        console = Console(file=stream, highlight=False, soft_wrap=True)
+        async with anyio.create_task_group() as tasks:
+            if console.is_terminal:
+                with Live(console=console, refresh_per_second=1, transient=True) as live:
+                    tasks.start_soon(self._live, live)
+                    yield self
+                    tasks.cancel_scope.cancel()
+            else:
+                tasks.start_soon(self._plain, stream, every_s)
+                yield self
+                tasks.cancel_scope.cancel()
+        stream.write(self.line() + "\n")
+        stream.flush()
+
+    async def _live(self, live: Live) -> None:
+        while True:
+            live.update(Text(self.line()))
+            await anyio.sleep(LIVE_EVERY_S)
+
+    async def _plain(self, stream: TextIO, every_s: float) -> None:
+        while True:
+            await anyio.sleep(every_s)
+            stream.write(self.line() + "\n")
+            stream.flush()
+
+
+def _clock(seconds: float) -> str:
+    hours, rest = divmod(int(seconds), 3600)
+    return f"{hours} h {rest // 60} min" if hours else f"{rest // 60} min {rest % 60} s"
