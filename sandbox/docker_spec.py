@@ -71,7 +71,7 @@ def host_config(shape: Shape, runtime: str | None, cgroup_parent: str | None) ->
         "nano_cpus": int(CPU_S_PER_S * 1e9),
         "ipc_mode": "private",
         "shm_size": SHM_MB * MIB,
-        "tmpfs": {"/work": f"size={shape.disk_mb}m,nr_inodes={INODES},mode=1777,nosuid,nodev,noexec"},
+        "tmpfs": {"/box": f"size={shape.disk_mb}m,nr_inodes={INODES},mode=1777,nosuid,nodev,noexec"},
         "ulimits": [
             {"Name": "core", "Soft": 0, "Hard": 0},
             {"Name": "nofile", "Soft": 256, "Hard": 256},

@@ -18,7 +18,7 @@ from sandbox.guest.loader import read_exactly
 
 NOBODY = 65534
 RESULT_FD = 3
-HOME = "/work/box"
+HOME = "/box/run"
 READY = b"\x01"
 UNHANDLED = 70
 PR_SET_DUMPABLE, PR_SET_CHILD_SUBREAPER = 4, 36
@@ -97,8 +97,9 @@ def _shed(cpu_s: float) -> None:
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     os.setsid()
-    with open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:
-        file.write("1000")
+    adjustment = os.open("/proc/self/oom_score_adj", os.O_WRONLY)
+    os.write(adjustment, b"1000")
+    os.close(adjustment)
     seconds = math.ceil(cpu_s) + 1
     resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
     drop(NOBODY)

@@ -139,6 +139,8 @@ class Supervisor:
 
 def main(config: dict[str, Any]) -> None:
     """Set the guest up and serve. `config`: "max_life_s", "address_space" (bytes) and "preload" (module names)."""
+    if not all(os.path.ismount(place) for place in wipe.PLACES):
+        raise SystemExit(f"{wipe.PLACES} are emptied after each step, so they must be mounts of this container's own")
     process.guard_supervisor()
     signal.alarm(config["max_life_s"])
     resource.setrlimit(resource.RLIMIT_AS, (config["address_space"], config["address_space"]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 
-PLACES = ("/work", "/dev/shm")
+PLACES = ("/box", "/dev/shm")
 
 
 def is_clean() -> bool:

@@ -30,7 +30,7 @@ Say = Callable[[str], None]
 BASE_IMAGE = "debian:{suite}-slim"
 PASSWD = "root:x:0:0::/:/usr/sbin/nologin\nnobody:x:65534:65534::/:/usr/sbin/nologin\n"
 BUILD_SECONDS = 1800
-WORK_MODE = 0o1777  # runc gives a tmpfs the mode of the folder it is mounted on
+BOX_MODE = 0o1777  # runc gives a tmpfs the mode of the folder it is mounted on
 
 
 def ensure_image(client: Any, language: Language, say: Say, force: bool = False) -> str:
@@ -95,7 +95,7 @@ def dockerfile(recipe: Recipe, base: str) -> str:
             f"FROM {base} AS root",
             "RUN apt-get update && apt-get install -y --no-install-recommends " + " ".join(recipe.packages),
             *(f"RUN {shlex.join(command)}" for command in recipe.run),
-            f"RUN mkdir -p /new/etc && mkdir -m {WORK_MODE:o} /new/work && ln -s work /new/tmp",
+            f"RUN mkdir -p /new/etc && mkdir -m {BOX_MODE:o} /new/box && ln -s box /new/tmp",
             f"RUN for path in {keep}; do if [ -e $path ]; then cp -a --parents $path /new; fi; done; rm -rf {drop}",
             f"RUN printf {shlex.quote(PASSWD)} > /new/etc/passwd && find /new -perm /6000 -exec chmod a-s {{}} +",
             "FROM scratch",
@@ -148,12 +148,12 @@ def _slim(source: tarfile.TarFile, recipe: Recipe) -> Iterator[tuple[tarfile.Tar
         if name.startswith(recipe.keep) and not name.startswith(recipe.drop) and not member.isdev():
             member.name, member.mode = name, member.mode & 0o1777
             yield member, source.extractfile(member) if member.isfile() else None
-    for name in ("work", "etc", "proc", "sys", "dev"):
+    for name in ("box", "etc", "proc", "sys", "dev"):
         folder = tarfile.TarInfo(name)
-        folder.type, folder.mode = tarfile.DIRTYPE, WORK_MODE if name == "work" else 0o755
+        folder.type, folder.mode = tarfile.DIRTYPE, BOX_MODE if name == "box" else 0o755
         yield folder, None
     link = tarfile.TarInfo("tmp")
-    link.type, link.linkname = tarfile.SYMTYPE, "work"
+    link.type, link.linkname = tarfile.SYMTYPE, "box"
     yield link, None
     passwd = tarfile.TarInfo("etc/passwd")
     passwd.size, passwd.mode = len(PASSWD), 0o644

@@ -24,7 +24,7 @@ def test_limits_become_the_container_s() -> None:
     assert host["mem_limit"] == host["memswap_limit"] == (100 + 32 + 4) * MIB
     assert host["pids_limit"] == 7 + 3
     assert host["nano_cpus"] == 1_000_000_000
-    assert set(host["tmpfs"]["/work"].split(",")) == {
+    assert set(host["tmpfs"]["/box"].split(",")) == {
         "size=5m",
         "nr_inodes=4096",
         "mode=1777",
@@ -39,7 +39,7 @@ def test_limits_become_the_container_s() -> None:
 def test_disk_is_smaller_than_memory_because_a_tmpfs_lies_in_memory() -> None:
     for limits in (Limits(), Limits(memory_mb=16, disk_mb=4096)):
         shape = Shape.of("python", limits)
-        size = host_config(shape, None, None)["tmpfs"]["/work"].split(",")[0]
+        size = host_config(shape, None, None)["tmpfs"]["/box"].split(",")[0]
         assert int(size.removeprefix("size=").removesuffix("m")) <= shape.memory_mb // 2
 
 
