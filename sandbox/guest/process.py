@@ -1,4 +1,7 @@
-"""Starts the process that a step runs in: fresh, without privileges, with nothing of the supervisor's at hand."""
+"""Makes the process that a step runs in: fresh, without privileges, with nothing of the supervisor's at hand.
+
+It is made before it is needed: a *spare* waits, stripped and warm, for the request that it will serve.
+"""
 
 from __future__ import annotations
 
@@ -9,28 +12,33 @@ import math
 import os
 import resource
 import signal
+import struct
 import sys
 import traceback
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from sandbox.guest.loader import read_exactly
 
+Step = Callable[[str, str, Any, int], None]
+
 NOBODY = 65534
-RESULT_FD = 3
 HOME = "/box/run"
 READY = b"\x01"
 UNHANDLED = 70
+ORDER = struct.Struct(">Id")
+MAX_FD = 256
 PR_SET_DUMPABLE, PR_SET_CHILD_SUBREAPER = 4, 36
+WARM_UP = "def f(x: int = 1, *, y=()) -> dict:\n    return {str(i): [i + x] for i in range(3) if i not in y}\nf()\n"
 
 
 @dataclass
 class Job:
-    """What a forked child needs in order to become the program."""
+    """What a forked child is born with."""
 
     host_in: int
-    body_size: int
-    cpu_s: float
+    orders: int
     out: int
     err: int
     result: int
@@ -44,34 +52,53 @@ class Born(BaseException):
         self.job = job
 
 
-def fork(host_in: int, body_size: int, cpu_s: float) -> tuple[int, list[int]]:
-    """Fork a child that will read its own request body from `host_in`; return its pid and its three pipes.
+@dataclass
+class Spare:
+    """A child that waits for its order. `pipes` are what it will write: stdout, stderr and result."""
+
+    pid: int
+    orders: int
+    pipes: list[int]
+
+    def go(self, body_size: int, cpu_s: float) -> None:
+        """Have it read its request's body from the host's pipe and run."""
+        os.write(self.orders, ORDER.pack(body_size, cpu_s))
+        os.close(self.orders)
+
+
+def fork(host_in: int) -> Spare:
+    """Fork a spare. It will read its request's body from `host_in` itself.
 
     The supervisor never reads a body, so its memory, which every later child inherits, never holds a program.
     """
+    orders_out, orders_in = os.pipe()
     pipes = [os.pipe() for _ in range(3)]
     pid = os.fork()
     if pid == 0:
-        raise Born(Job(host_in, body_size, cpu_s, *(write for _read, write in pipes)))
+        os.close(orders_in)
+        raise Born(Job(host_in, orders_out, *(write for _read, write in pipes)))
+    os.close(orders_out)
     for _read, write in pipes:
         os.close(write)
-    return pid, [read for read, _write in pipes]
+    return Spare(pid, orders_in, [read for read, _write in pipes])
 
 
-def become(job: Job) -> NoReturn:
+def become(job: Job, run_step: Step) -> NoReturn:
     """Turn this process into the program of one step. Never returns."""
     code = UNHANDLED
     try:
-        body = json.loads(read_exactly(job.host_in, job.body_size))
-        source, kind, payload = body["source"], body["kind"], body["payload"]
-        _wire(job, payload.get("stdin", "") if kind == "stdio" else "")
-        _shed(job.cpu_s)
-        del body, job
-        os.write(RESULT_FD, READY)
-        from sandbox.guest.child import run_step
-
-        run_step(source, kind, payload, RESULT_FD)
+        os.dup2(job.out, 1)
+        os.dup2(job.err, 2)
+        _shed()
+        _warm_up()
+        source, kind, payload = _receive(job)
+        result = job.result
+        del job
+        os.write(result, READY)
+        run_step(source, kind, payload, result)
         code = 0
+    except EOFError:
+        pass  # the supervisor is gone
     except BaseException:  # noqa: BLE001  nothing may escape into a second supervisor
         traceback.print_exc()
         sys.stderr.flush()
@@ -79,33 +106,39 @@ def become(job: Job) -> NoReturn:
         os._exit(code)
 
 
-def _wire(job: Job, stdin: str) -> None:
-    """Give the process fds 0 to 3 (input, output, errors, result) and close every other one."""
-    if stdin:
-        with open(os.memfd_create("stdin"), "w+b") as file:
-            file.write(stdin.encode("utf-8", "surrogateescape"))
-            file.seek(0)
-            os.dup2(file.fileno(), 0)
-    os.dup2(job.out, 1)
-    os.dup2(job.err, 2)
-    os.dup2(job.result, RESULT_FD, inheritable=False)
-    os.closerange(RESULT_FD + 1, 4096)
-
-
-def _shed(cpu_s: float) -> None:
-    """Own session, limits, the nobody user, an empty working directory, default signals."""
+def _shed() -> None:
+    """Own session, default signals, first choice of the out-of-memory killer, the nobody user, an empty directory."""
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     os.setsid()
     adjustment = os.open("/proc/self/oom_score_adj", os.O_WRONLY)
     os.write(adjustment, b"1000")
     os.close(adjustment)
-    seconds = math.ceil(cpu_s) + 1
-    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
     drop(NOBODY)
     os.mkdir(HOME, 0o700)
     os.chdir(HOME)
     gc.enable()
+
+
+def _warm_up() -> None:
+    """Touch the pages that compiling and running a program touches, while nobody waits for it."""
+    exec(compile(WARM_UP, "<warm-up>", "exec"), {})  # noqa: S102  our own text
+
+
+def _receive(job: Job) -> tuple[str, str, Any]:
+    """Wait for the order, read the body, and close every descriptor that is not the program's."""
+    body_size, cpu_s = ORDER.unpack(read_exactly(job.orders, ORDER.size))
+    seconds = math.ceil(cpu_s) + 1
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
+    body = json.loads(read_exactly(job.host_in, body_size))
+    if body["kind"] == "stdio":
+        with open(os.memfd_create("stdin"), "w+b") as file:
+            file.write(body["payload"]["stdin"].encode("utf-8", "surrogateescape"))
+            file.seek(0)
+            os.dup2(file.fileno(), 0)
+    os.closerange(3, job.result)
+    os.closerange(job.result + 1, MAX_FD)
+    return body["source"], body["kind"], body["payload"]
 
 
 def drop(uid: int) -> None:

@@ -32,7 +32,8 @@ REAP_S = 5.0
 class Supervisor:
     """Serves requests one after the other until the host goes away."""
 
-    def __init__(self, host_in: int, host_out: int) -> None:
+    def __init__(self, host_in: int, host_out: int, max_life_s: int) -> None:
+        self.max_life_s = max_life_s
         self.host_in = host_in
         self.host_out = host_out
         self.counters = Counters()
@@ -46,22 +47,25 @@ class Supervisor:
 
     def serve(self) -> None:
         """Answer requests; returns when the host is gone or when this container must not be used again."""
+        spare = process.fork(self.host_in)
         self.send({"hello": 1, "pid": os.getpid(), "missing": self.counters.missing, "cgroup": self.counters.version})
         while True:
             try:
                 header_size, body_size = struct.unpack(">II", read_exactly(self.host_in, 8))
                 request = json.loads(read_exactly(self.host_in, header_size))
-                if not self.step(request, body_size):
+                if not self.step(spare, request, body_size):
                     return
+                spare = process.fork(self.host_in)
             except (EOFError, watch.HostGone):
                 return
 
-    def step(self, request: dict[str, Any], body_size: int) -> bool:
+    def step(self, spare: process.Spare, request: dict[str, Any], body_size: int) -> bool:
         """Run one step and report it; False where the container has to be given up."""
-        pid, pipes = process.fork(self.host_in, body_size, request["cpu_s"])
+        signal.alarm(self.max_life_s + int(request["wall_s"]))
+        spare.go(body_size, request["cpu_s"])
         caps = (request["output_bytes"], request["output_bytes"], watch.RESULT_CAP)
-        sinks = [watch.Sink(fd, cap) for fd, cap in zip(pipes, caps, strict=True)]
-        watched = watch.Watch(pid, sinks, self.wake, self.host_in, self.counters)
+        sinks = [watch.Sink(fd, cap) for fd, cap in zip(spare.pipes, caps, strict=True)]
+        watched = watch.Watch(spare.pid, sinks, self.wake, self.host_in, self.counters)
         end = watched.run(request["wall_s"], request["cpu_s"])
         leftovers, clean = self.clean_up()
         watched.finish()
@@ -152,15 +156,16 @@ def main(config: dict[str, Any]) -> None:
     builtins.exit = builtins.quit = _sitebuiltins.Quitter("exit", "Ctrl-D (i.e. EOF)")
     for name in config["preload"]:
         importlib.import_module(name)
+    run_step: process.Step = importlib.import_module("sandbox.guest.child").run_step
     os.chdir("/")
     os.environ |= {"HOME": process.HOME, "TMPDIR": process.HOME}
     gc.collect()
     gc.disable()
     gc.freeze()
     try:
-        Supervisor(host_in, host_out).serve()
+        Supervisor(host_in, host_out, config["max_life_s"]).serve()
     except process.Born as born:
         job = born.job
     else:
         return
-    process.become(job)
+    process.become(job, run_step)

@@ -120,7 +120,7 @@ def _build_with_mmdebstrap(client: Any, recipe: Recipe, tag: str, say: Say) -> N
     with tempfile.TemporaryDirectory(prefix="atlas-image-") as folder:
         whole, slim = Path(folder, "whole.tar"), Path(folder, "slim.tar")
         command = ["mmdebstrap", "--variant=extract", f"--include={','.join(recipe.packages)}"]
-        command += [f'--customize-hook=chroot "$1" {shlex.join(line)}' for line in recipe.run]
+        command += [f'--extract-hook=chroot "$1" {shlex.join(line)}' for line in recipe.run]
         _run([*command, recipe.suite, str(whole)], say)
         say("keeping the interpreter and its library")
         with tarfile.open(whole) as source, tarfile.open(slim, "w") as target:

@@ -26,7 +26,7 @@ class Recipe:
     drop: tuple[str, ...]
     run: tuple[tuple[str, ...], ...]
     suite: str = SUITE
-    format: int = 3
+    format: int = 4
 
     def tag(self, language: Language) -> str:
         """Name of the image that this recipe makes, for instance ``atlas-sandbox:python-0123456789ab``."""

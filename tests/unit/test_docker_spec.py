@@ -22,7 +22,7 @@ def test_everything_that_can_be_taken_away_is() -> None:
 def test_limits_become_the_container_s() -> None:
     host = host_config(SHAPE, "runsc", "/atlas")
     assert host["mem_limit"] == host["memswap_limit"] == (100 + 32 + 4) * MIB
-    assert host["pids_limit"] == 7 + 3
+    assert host["pids_limit"] == 7 + 2
     assert host["nano_cpus"] == 1_000_000_000
     assert set(host["tmpfs"]["/box"].split(",")) == {
         "size=5m",
