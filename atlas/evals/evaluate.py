@@ -1,0 +1,64 @@
+"""`atlas eval run` in pool mode: every candidate is graded, and every ranker chooses from the same pool."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+from collections.abc import Sequence
+
+from atlas.evals.fingerprints import RecordedFingerprints
+from atlas.evals.pool import Pool
+from atlas.evals.problems import Problem
+from atlas.evals.progress import Progress
+from atlas.evals.results import Results, results
+from atlas.evals.run import Run
+from atlas.evals.score import Contender, score
+from atlas.evals.stages import Concurrency, Outcome, Parts, Stages
+from atlas.features import SCALARS
+from atlas.rank import BASELINES, CostFieldRanker, baseline
+from costfield.field import CostField
+from costfield.shards import replace_file
+
+RESULTS = "results.json"
+
+
+def contenders(field: CostField | None) -> tuple[Contender, ...]:
+    """The Cost Field, where there is one, and the baselines beside it. Random choice is computed, not drawn."""
+    rankers = [
+        Contender(name=name, id=",".join(SCALARS), open=lambda _, name=name: baseline(name))  # type: ignore[misc]
+        for name in BASELINES if name != "random"
+    ]
+    if field is not None:
+        own = Contender(
+            name="cost-field", id=field.card.weights_sha256, open=lambda made: CostFieldRanker.open(made, field)
+        )
+        rankers.insert(0, own)
+    return tuple(rankers)
+
+
+async def run_pool(
+    run: Run, problems: Sequence[Problem], parts: Parts, field: CostField | None, *,
+    limits: Concurrency | None = None, progress: Progress | None = None,
+) -> Results:
+    """Do what is missing of the run, measure it, and keep `results.json` in its folder.
+
+    Raises RunStopped, ConfigError, FingerprintMismatch where the field was trained on other fingerprints.
+    """
+    progress = progress or Progress(total=len(problems))
+    outcome = await Stages(run, parts, limits or Concurrency()).all(problems, progress)
+    return await measure(run, outcome, field)
+
+
+async def measure(run: Run, outcome: Outcome, field: CostField | None) -> Results:
+    """Score, measure and report what a run has graded. Generates nothing, runs nothing."""
+    pool = Pool.read(run, outcome.done)
+    recorded = RecordedFingerprints.of(run, outcome.done)
+    scores = [await score(run, pool, contender, recorded) for contender in contenders(field)]
+    provenance = {
+        "atlas": importlib.metadata.version("atlas-costfield"), "python": platform.python_version(),
+        "machine": platform.machine(), "fingerprint_id": recorded.id,
+        "cost_field": "" if field is None else field.card.weights_sha256,
+    }
+    found = results(pool, scores, outcome, run.config, provenance)
+    replace_file(run.folder / RESULTS, (found.model_dump_json(indent=2) + "\n").encode())
+    return found
