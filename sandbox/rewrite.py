@@ -1,0 +1,313 @@
+"""Takes an assert script apart: what the program must compute goes to the guest, what decides stays on the host.
+
+``assert sorted(f([3, 1])) == [1, 3]`` becomes the guest's expression ``f([3, 1])`` and the host's expression
+``sorted(value) == [1, 3]``. Statements in between are followed: what needs nothing of the program is evaluated here,
+the rest is sent along in order. A script runs in one process, as its author would run it.
+
+`rewrite` raises NotPure, with a reason, for scripts that need more than that.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+from sandbox.compare import exception_names, parse
+from sandbox.errors import InvalidCheck
+from sandbox.expressions import CannotEvaluate, Failed, Prepared
+from sandbox.split import DO, MUTABLE, TRY, NotPure, Splitter, free_names
+
+MAX_SHOWN = 400
+
+
+@dataclass(frozen=True, kw_only=True)
+class Assertion:
+    """One assert: a host expression over values of the guest, which are named ``value<index>`` in it."""
+
+    shown: str
+    indexes: tuple[int, ...]
+    test: Prepared | None = None
+    sides: tuple[Prepared, Prepared] | None = None
+    """What was found and what was wanted, where the assert is a comparison."""
+    names: Mapping[str, Any] = field(default_factory=dict)
+    raises: frozenset[str] = frozenset()
+    """Where not empty: the one value is an exception of one of these classes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Script:
+    """A script taken apart: operations for the guest, and the assertions over what they give."""
+
+    ops: tuple[tuple[int, str], ...]
+    asserts: tuple[Assertion, ...]
+
+
+@lru_cache(maxsize=512)
+def rewrite(code: str) -> Script:
+    """Take `code` apart. Raises NotPure, or InvalidCheck where it does not parse."""
+    tree = parse(code, "the assert script", "exec")
+    try:
+        script = _Rewriter(_entry_builtin(tree))
+        script.block(tree.body)
+        script.call_tests()
+    except (CannotEvaluate, Failed) as error:
+        raise NotPure(str(error)) from None
+    except RecursionError:
+        raise NotPure("it is nested too deep") from None
+    return Script(ops=tuple(script.ops), asserts=tuple(script.asserts))
+
+
+def _entry_builtin(tree: ast.Module) -> frozenset[str]:
+    """The built-in names that the script must mean as the program's own.
+
+    A script that calls no unknown name at all tests a function that is named like a built-in one.
+    """
+    bound = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    calls = [node.func.id for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)]
+    if any(name not in vars(builtins) and name not in bound for name in calls):
+        return frozenset()
+    outer = [
+        node.test.left.func.id
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Assert)
+        and isinstance(node.test, ast.Compare)
+        and isinstance(node.test.left, ast.Call)
+        and isinstance(node.test.left.func, ast.Name)
+    ]
+    return frozenset(outer[:1])
+
+
+class _Rewriter(Splitter):
+    """Follows the statements of one script."""
+
+    def __init__(self, program_names: frozenset[str]) -> None:
+        super().__init__(program_names)
+        self.asserts: list[Assertion] = []
+        self.inlining: list[str] = []
+        self.called: set[str] = set()
+
+    def block(self, statements: list[ast.stmt]) -> None:
+        for statement in statements:
+            method = getattr(self, f"_{type(statement).__name__.lower()}", None)
+            if method is None:
+                raise NotPure(f"line {statement.lineno}: {type(statement).__name__}")
+            method(statement)
+
+    def do(self, statement: ast.stmt) -> None:
+        """Have the guest run a statement. What it is given and can change lives in the guest from then on."""
+        self.emit(DO, self.place(statement))
+        for name in free_names(statement) & set(self.names.host):
+            if isinstance(self.names.host[name], MUTABLE):
+                del self.names.host[name]
+                self.names.owned[name] = "value"
+
+    # Statements that test
+
+    def _assert(self, statement: ast.Assert) -> None:
+        test = statement.test
+        if isinstance(test, ast.Tuple) and test.elts:
+            raise InvalidCheck(f"line {statement.lineno}: an assert on a tuple is always true")
+        for part in test.values if isinstance(test, ast.BoolOp) and isinstance(test.op, ast.And) else [test]:
+            self.check(part)
+
+    def check(self, test: ast.expr) -> None:
+        """One condition. If it needs nothing of the guest, it may be about an argument that a call has changed."""
+        before = self.values
+        if not self.needs_guest(test):
+            given = {name for name in free_names(test) & set(self.placed) if name in self.names.host}
+            self.reading = frozenset(name for name in given if isinstance(self.names.host[name], MUTABLE))
+        try:
+            split = self.part(test)
+        finally:
+            self.reading = frozenset()
+        if self.values == before and self.host(split):
+            return
+        sides = None
+        if isinstance(split, ast.Compare) and len(split.ops) == 1:
+            left, right = split.left, split.comparators[0]
+            swap = not any(name.startswith("value") for name in free_names(left))
+            sides = (self.prepared(right if swap else left), self.prepared(left if swap else right))
+        self.asserts.append(
+            Assertion(
+                shown=ast.unparse(test)[:MAX_SHOWN],
+                indexes=tuple(range(before, self.values)),
+                test=self.prepared(split),
+                sides=sides,
+                names={name: self.names.host[name] for name in free_names(split) & set(self.names.host)},
+            )
+        )
+
+    def must_raise(self, body: list[ast.stmt], names: frozenset[str]) -> None:
+        """The last statement of `body` has to raise one of the exceptions `names`."""
+        self.block(body[:-1])
+        statement = body[-1]
+        if not isinstance(statement, ast.Expr | ast.Assign) or not self.needs_guest(statement):
+            raise NotPure(f"line {statement.lineno}: an exception is expected of something that is no call")
+        self.emit(TRY, self.place(statement))
+        self.asserts.append(Assertion(shown=ast.unparse(statement)[:MAX_SHOWN], indexes=(self.values,), raises=names))
+        self.values += 1
+
+    def _with(self, statement: ast.With) -> None:
+        item = statement.items[0]
+        call = item.context_expr
+        plain = isinstance(call, ast.Call) and ast.unparse(call.func) in ("pytest.raises", "raises")
+        if len(statement.items) > 1 or not plain or not isinstance(call, ast.Call) or call.keywords or call.args[1:]:
+            raise NotPure(f"line {statement.lineno}: with {ast.unparse(item)[:80]}")
+        self.must_raise(statement.body, exception_names(ast.unparse(call.args[0])))
+        if isinstance(item.optional_vars, ast.Name):
+            self.names.forget(item.optional_vars.id)
+            self.names.closed.add(item.optional_vars.id)
+
+    def _try(self, statement: ast.Try) -> None:
+        body, handlers = statement.body, statement.handlers
+        fails = [_is_failure(part) for part in (body[-1:] + statement.orelse[:1])]
+        harmless = all(isinstance(part, ast.Pass) or _is_true(part) for handler in handlers for part in handler.body)
+        if statement.finalbody or not harmless or not any(fails):
+            raise NotPure(f"line {statement.lineno}: try")
+        kinds = [ast.unparse(handler.type) if handler.type else "BaseException" for handler in handlers]
+        names = frozenset().union(*map(exception_names, kinds))
+        body = body[:-1] if fails[0] else body
+        if not body:
+            raise NotPure(f"line {statement.lineno}: try")
+        self.must_raise(body, names)
+
+    # Statements that prepare
+
+    def _expr(self, statement: ast.Expr) -> None:
+        value = statement.value
+        if isinstance(value, ast.Constant | ast.Name):
+            return
+        if isinstance(value, ast.Call) and isinstance(value.func, ast.Name):
+            function = self.names.functions.get(value.func.id)
+            if function is not None:
+                return self.inline(function, value)
+            if value.func.id == "print" and not self.needs_guest(value):
+                return
+        self.do(statement)
+
+    def _assign(self, statement: ast.Assign) -> None:
+        plain = all(isinstance(target, ast.Name | ast.Tuple | ast.List) for target in statement.targets)
+        if plain and not self.needs_guest(statement.value):
+            value = self.host(statement.value)
+            for target in statement.targets:
+                self.bind(target, value)
+            return
+        self.do(statement)
+        for target in statement.targets:
+            for part in ast.walk(target):
+                if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store):
+                    self.names.forget(part.id)
+                    self.names.owned[part.id] = "value" if self.is_value(statement.value) else "object"
+
+    def _annassign(self, statement: ast.AnnAssign) -> None:
+        if statement.value is not None:
+            self._assign(
+                ast.copy_location(ast.Assign(targets=[statement.target], value=statement.value), statement)
+            )
+
+    def _augassign(self, statement: ast.AugAssign) -> None:
+        target = statement.target
+        if not isinstance(target, ast.Name) or target.id not in self.names.host:
+            return self.do(statement)
+        read = ast.Name(id=target.id, ctx=ast.Load())
+        whole = ast.BinOp(left=read, op=statement.op, right=statement.value)
+        self._assign(ast.copy_location(ast.Assign(targets=[target], value=whole), statement))
+
+    def _import(self, statement: ast.Import) -> None:
+        for alias in statement.names:
+            name = alias.asname or alias.name.split(".")[0]
+            self.names.forget(name)
+            self.names.modules[name] = alias.name if alias.asname else name
+            if alias.name.split(".")[0] in sys.stdlib_module_names:
+                self.names.imports[name] = f"import {alias.name}" + (f" as {alias.asname}" if alias.asname else "")
+
+    def _importfrom(self, statement: ast.ImportFrom) -> None:
+        """Names of the standard library; what is imported from anywhere else is taken to be the program's."""
+        module = statement.module or ""
+        library = statement.level == 0 and module.split(".")[0] in sys.stdlib_module_names
+        if module == "__future__" or (library and any(alias.name == "*" for alias in statement.names)):
+            raise NotPure(f"line {statement.lineno}: from {module} import")
+        for alias in statement.names:
+            name = alias.asname or alias.name
+            self.names.forget(name)
+            if library or module == "pytest":
+                self.names.modules[name] = f"{module}.{alias.name}"
+                self.names.imports[name] = f"from {module} import {alias.name} as {name}"
+            elif alias.asname:
+                self.names.alias[name] = ast.Name(id=alias.name, ctx=ast.Load())
+
+    def _functiondef(self, statement: ast.FunctionDef) -> None:
+        self.names.forget(statement.name)
+        self.names.functions[statement.name] = statement
+
+    def _pass(self, statement: ast.Pass) -> None:
+        """Nothing to do."""
+
+    # Control
+
+    def _for(self, statement: ast.For) -> None:
+        for value in self.loop_values(statement.iter):
+            self.bind(statement.target, value)
+            self.block(statement.body)
+        self.block(statement.orelse)
+
+    def _if(self, statement: ast.If) -> None:
+        if self.needs_guest(statement.test):
+            raise NotPure(f"line {statement.lineno}: it branches on what the program returns")
+        self.block(statement.body if self.host(statement.test) else statement.orelse)
+
+    def inline(self, function: ast.FunctionDef, call: ast.Call) -> None:
+        """Follow a call of a function that the script defines, where its result is not used."""
+        arguments, outer = function.args, self.names
+        plain = not (arguments.vararg or arguments.kwarg or arguments.kwonlyargs or arguments.posonlyargs)
+        parameters = [argument.arg for argument in arguments.args]
+        given = dict(zip(parameters, call.args, strict=False)) | {str(key.arg): key.value for key in call.keywords}
+        given = dict(zip(parameters[::-1], arguments.defaults[::-1], strict=False)) | given
+        if function.decorator_list or not plain or function.name in self.inlining or set(given) != set(parameters):
+            raise NotPure(f"line {call.lineno}: the call of {function.name}")
+        inner = outer.scope()
+        for name, value in given.items():
+            inner.forget(name)
+            if isinstance(value, ast.Name) and self.is_guests(value.id):
+                inner.alias[name] = outer.alias.get(value.id, value)
+            elif self.needs_guest(value):
+                self.do(ast.copy_location(ast.Assign(targets=[ast.Name(id=name, ctx=ast.Store())], value=value), call))
+                inner.owned[name] = "callable"
+            else:
+                inner.host[name] = self.host(value)
+        self.called.add(function.name)
+        self.inlining.append(function.name)
+        body = function.body
+        ends = isinstance(body[-1], ast.Return) and (body[-1].value is None or isinstance(body[-1].value, ast.Constant))
+        self.names = inner
+        self.block(body[:-1] if ends else body)
+        self.names = outer
+        self.inlining.pop()
+
+    def call_tests(self) -> None:
+        """Call the functions named test..., as a test runner would, where the script does not do it itself."""
+        for name, function in list(self.names.functions.items()):
+            if name.startswith("test") and name not in self.called and not function.args.args:
+                self.inline(function, ast.Call(func=ast.Name(id=name), args=[], keywords=[], lineno=function.lineno))
+
+
+def _is_failure(statement: ast.stmt) -> bool:
+    """`assert False`, `raise AssertionError(...)` or `pytest.fail(...)`."""
+    if isinstance(statement, ast.Assert):
+        return isinstance(statement.test, ast.Constant) and not statement.test.value
+    if isinstance(statement, ast.Raise) and statement.exc is not None:
+        return ast.unparse(statement.exc).startswith("AssertionError")
+    return isinstance(statement, ast.Expr) and ast.unparse(statement).startswith(("pytest.fail(", "self.fail("))
+
+
+def _is_true(statement: ast.stmt) -> bool:
+    return (
+        isinstance(statement, ast.Assert)
+        and isinstance(statement.test, ast.Constant)
+        and bool(statement.test.value)
+    )

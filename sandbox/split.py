@@ -1,0 +1,251 @@
+"""Splits an expression of an assert script: what only the program can compute, and what the host can.
+
+The guest's share is as small as it can be: the calls of the program's functions, with their arguments. Whatever is
+done with the result (``sorted``, ``len``, comparisons, subscripts, methods of plain values) is the host's share, since
+a program could subvert it in its own process.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import copy
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from sandbox.compare import source
+from sandbox.expressions import Prepared, prepare
+from sandbox.functions import BUILTINS, METHOD_NAMES, MODULES, Meter, unpacker
+
+DO, GET, TRY = 0, 1, 2
+MAX_OPS = 5_000
+MAX_TURNS = 5_000
+MUTABLE = (list, dict, set, bytearray)
+
+
+class NotPure(Exception):
+    """The script needs the program in a way that cannot be taken apart. The message says where."""
+
+
+@dataclass
+class Names:
+    """What the names of a script mean at one point of it. A name in none of these is the program's, or built in."""
+
+    host: dict[str, Any] = field(default_factory=dict)
+    """Names whose value is known here."""
+    owned: dict[str, str] = field(default_factory=dict)
+    """Names that live in the guest: "value" where plain data is to be expected, else "object"."""
+    alias: dict[str, ast.expr] = field(default_factory=dict)
+    """Names that stand for a name of the program, such as the parameter of ``check(candidate)``."""
+    modules: dict[str, str] = field(default_factory=dict)
+    imports: dict[str, str] = field(default_factory=dict)
+    functions: dict[str, ast.FunctionDef] = field(default_factory=dict)
+    closed: set[str] = field(default_factory=set)
+    """Names that cannot be followed, such as what ``as error`` binds."""
+
+    def scope(self) -> Names:
+        """The names as a function called at this point would see them."""
+        return Names(**{name: copy.copy(part) for name, part in vars(self).items()})
+
+    def forget(self, name: str) -> None:
+        """The name is about to be bound anew."""
+        for part in (self.host, self.owned, self.alias, self.modules, self.imports, self.functions):
+            part.pop(name, None)
+        self.closed.discard(name)
+
+
+def free_names(node: ast.AST) -> set[str]:
+    """Names that `node` reads and does not bind itself (in a comprehension or a lambda)."""
+    read: set[str] = set()
+    bound: set[str] = set()
+    for part in ast.walk(node):
+        if isinstance(part, ast.Name):
+            (read if isinstance(part.ctx, ast.Load) else bound).add(part.id)
+        elif isinstance(part, ast.arg):
+            bound.add(part.arg)
+    return read - bound
+
+
+class Splitter:
+    """Collects the guest's operations of one script, in order."""
+
+    def __init__(self, program_names: frozenset[str]) -> None:
+        self.names = Names(host={"__name__": "__main__"})
+        self.program_names = program_names
+        self.ops: list[tuple[int, str]] = []
+        self.values = 0
+        self.placed: dict[str, Any] = {}
+        self.reading: frozenset[str] = frozenset()
+        self.fresh = 0
+
+    # What a name means
+
+    def is_guests(self, name: str) -> bool:
+        """Whether reading `name` needs the guest. Raises NotPure for names that cannot be followed."""
+        names = self.names
+        if name in names.functions or name in names.closed:
+            raise NotPure(f"it uses {name}, which the script defines in a way that cannot be followed")
+        if name in self.reading or name in names.owned or name in names.alias:
+            return True
+        if name in names.host or name in names.modules:
+            return False
+        return name in self.program_names or not (hasattr(builtins, name) or name in BUILTINS)
+
+    def needs_guest(self, node: ast.AST) -> bool:
+        return any([self.is_guests(name) for name in sorted(free_names(node))])
+
+    # The guest's share
+
+    def emit(self, op: int, text: str) -> None:
+        if len(self.ops) >= MAX_OPS:
+            raise NotPure(f"it makes more than {MAX_OPS} calls")
+        self.ops.append((op, text))
+
+    def place(self, node: ast.AST) -> str:
+        """Give the guest every name that `node` needs, then `node` itself as source text."""
+        for name in sorted(free_names(node)):
+            self.is_guests(name)
+            if name in self.names.imports and self.placed.get(name) != self.names.imports[name]:
+                self.placed[name] = self.names.imports[name]
+                self.emit(DO, self.names.imports[name])
+            elif name in self.names.host and name not in self.reading:
+                self.put(name, self.names.host[name])
+        return ast.unparse(ast.fix_missing_locations(_Renamer(self.names.alias).visit(copy.deepcopy(node))))
+
+    def put(self, name: str, value: Any) -> None:
+        if name in self.placed and self.placed[name] is value:
+            return
+        text = source(value)
+        try:
+            ast.parse(text, mode="eval")
+        except (SyntaxError, ValueError, MemoryError):
+            raise NotPure(f"the value of {name} cannot be sent") from None
+        self.placed[name] = value
+        self.emit(DO, f"{name} = {text}")
+
+    def guest(self, node: ast.expr, op: int = GET) -> ast.expr:
+        """Let the guest compute `node`; the name that stands for its value on the host."""
+        self.emit(op, self.place(node))
+        self.values += 1
+        return ast.Name(id=f"value{self.values - 1}", ctx=ast.Load())
+
+    # The host's share
+
+    def host(self, node: ast.expr) -> Any:
+        """The value of an expression that needs nothing of the guest. Raises CannotEvaluate, Failed."""
+        return self.prepared(node).value(self.names.host)
+
+    def prepared(self, node: ast.expr) -> Prepared:
+        values = {name for name in free_names(node) if name.startswith("value") and name[5:].isdigit()}
+        return prepare(node, set(self.names.host) | values, self.names.modules)
+
+    def part(self, node: Any) -> Any:
+        """`node` with the guest's shares replaced by names of their values."""
+        if not isinstance(node, ast.AST) or not self.needs_guest(node):
+            return node
+        if isinstance(node, ast.Call):
+            return self.call(node)
+        if isinstance(node, ast.Name | ast.Attribute):
+            return self.guest(node)
+        if isinstance(node, ast.Subscript) and not self.is_value(node.value):
+            return self.guest(node)
+        if isinstance(node, ast.ListComp | ast.GeneratorExp | ast.SetComp):
+            return self.unroll(node)
+        if isinstance(node, ast.Lambda | ast.NamedExpr | ast.Await | ast.Yield | ast.YieldFrom | ast.DictComp):
+            raise NotPure(f"the program is called inside {ast.unparse(node)[:80]}")
+        return self.rebuild(node)
+
+    def rebuild(self, node: Any) -> Any:
+        """A copy of `node` whose children are split."""
+        made = copy.copy(node)
+        for name, child in ast.iter_fields(node):
+            setattr(made, name, [self.part(item) for item in child] if isinstance(child, list) else self.part(child))
+        return made
+
+    def call(self, node: ast.Call) -> ast.expr:
+        """Split a call that needs the guest somewhere."""
+        target = node.func
+        if isinstance(target, ast.Attribute) and self.needs_guest(target.value):
+            if target.attr in METHOD_NAMES and self.is_value(target.value):
+                return self.rebuild(node)  # type: ignore[no-any-return]
+            return self.guest(node)
+        if self.needs_guest(target):
+            return self.guest(node)
+        if isinstance(target, ast.Name):
+            imported = self.names.modules.get(target.id)
+            if not (target.id in BUILTINS or imported in MODULES or target.id in self.names.host):
+                raise NotPure(f"{target.id}() is called on what the program returns")
+            if target.id == "isinstance" and len(node.args) == 2 and self.needs_guest(node.args[1]):
+                raise NotPure("isinstance of a class of the program")
+        return self.rebuild(node)  # type: ignore[no-any-return]
+
+    def is_value(self, node: ast.expr) -> bool:
+        """Whether plain data is to be expected of an expression of the guest, judged by its looks."""
+        if isinstance(node, ast.Call):
+            target = node.func
+            named = target.id if isinstance(target, ast.Name) else ""
+            return not named[:1].isupper() and self.names.owned.get(named) != "class"
+        if isinstance(node, ast.Name):
+            return self.names.owned.get(node.id) == "value" or node.id in self.reading
+        return isinstance(node, ast.Attribute) or (isinstance(node, ast.Subscript) and self.is_value(node.value))
+
+    def unroll(self, node: ast.ListComp | ast.GeneratorExp | ast.SetComp) -> ast.expr:
+        """A comprehension that calls the program, written out as a list of its elements."""
+        saved = self.names
+        items: list[ast.expr] = []
+        try:
+            for _ in self.turns(node.generators):
+                items.append(self.freeze(self.part(node.elt), saved))
+        finally:
+            self.names = saved
+        made = ast.List(elts=items, ctx=ast.Load())
+        return ast.Set(elts=items) if isinstance(node, ast.SetComp) and items else made
+
+    def turns(self, loops: list[ast.comprehension]) -> Iterator[None]:
+        """Run nested loops over known values; at each turn `self.names` holds the loops' names."""
+        if not loops:
+            yield
+            return
+        outer = self.names
+        for item in self.loop_values(loops[0].iter):
+            self.names = outer.scope()
+            self.bind(loops[0].target, item)
+            if all(self.host(test) for test in loops[0].ifs):
+                yield from self.turns(loops[1:])
+        self.names = outer
+
+    def loop_values(self, node: ast.expr) -> list[Any]:
+        if self.needs_guest(node):
+            raise NotPure(f"it loops over what the program returns: {ast.unparse(node)[:80]}")
+        values = list(Meter().iterate(self.host(node)))
+        if len(values) > MAX_TURNS:
+            raise NotPure(f"a loop of more than {MAX_TURNS} turns")
+        return values
+
+    def bind(self, target: ast.expr, value: Any) -> None:
+        """Bind a target of names to a known value."""
+        pattern = unpacker(target)
+        if pattern is None:
+            raise NotPure(f"an assignment to {ast.unparse(target)[:80]}")
+        for name, item in pattern.bind(Meter(), value).items():
+            self.names.forget(name)
+            self.names.host[name] = item
+
+    def freeze(self, node: ast.expr, outer: Names) -> ast.expr:
+        """`node` with the names of a loop replaced by names in `outer` that no later turn changes."""
+        renamed: dict[str, ast.expr] = {}
+        for name in free_names(node) & set(self.names.host):
+            self.fresh += 1
+            frozen = f"{name}__{self.fresh}"
+            outer.host[frozen] = self.names.host[name]
+            renamed[name] = ast.Name(id=frozen, ctx=ast.Load())
+        return _Renamer(renamed).visit(copy.deepcopy(node)) if renamed else node
+
+
+class _Renamer(ast.NodeTransformer):
+    def __init__(self, renamed: dict[str, ast.expr]) -> None:
+        self.renamed = renamed
+
+    def visit_Name(self, node: ast.Name) -> ast.expr:
+        return self.renamed.get(node.id, node) if isinstance(node.ctx, ast.Load) else node

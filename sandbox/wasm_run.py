@@ -1,0 +1,265 @@
+"""One program in one WebAssembly instance: what it may read and write, and when it has to stop.
+
+The instance gets no directory and no socket, only three descriptors: 0 gives the job and then the program's standard
+input, and takes the result frame; 1 and 2 are its output. They and sleeping are implemented here; clock, random
+numbers, arguments and exit are wasmtime's.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import struct
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import wasmtime
+from wasmtime import _ffi as ffi
+
+from sandbox.raw import Exit, Raw
+from sandbox.types import Limits
+
+TICK_S = 0.01
+MAX_RESULT = 4 << 20
+PAGE = 65_536
+WASI = "wasi_snapshot_preview1"
+EBADF, EFAULT = 8, 21
+
+_current = threading.local()
+_EpochCallback = ctypes.CFUNCTYPE(
+    ctypes.c_size_t,
+    ctypes.POINTER(ffi.wasmtime_context_t),
+    ctypes.c_void_p,
+    ctypes.POINTER(ctypes.c_uint64),
+    ctypes.POINTER(ffi.wasmtime_update_deadline_kind_t),
+)
+
+
+class Instance:
+    """One instance, run once, in the thread that calls `run`. Any thread may call `cancel`."""
+
+    def __init__(self, incoming: bytes, limits: Limits) -> None:
+        self.incoming = memoryview(incoming)
+        self.limits = limits
+        self.output = {1: bytearray(), 2: bytearray()}
+        self.result = bytearray()
+        self.stop: Exit | None = None
+        self.cancelled = threading.Event()
+        self.started = self.started_cpu = 0.0
+
+    def cancel(self) -> None:
+        """Make the instance end at its next tick."""
+        self.cancelled.set()
+
+    def run(self, engine: wasmtime.Engine, prepared: wasmtime.InstancePre, argv: list[str]) -> Raw:
+        """Run to the end, or to the first limit."""
+        self.started, self.started_cpu = time.monotonic(), time.thread_time()
+        _current.instance = self
+        memory = None
+        with wasmtime.Store(engine) as store:
+            store.set_limits(memory_size=self.limits.memory_mb << 20)
+            wasi = wasmtime.WasiConfig()
+            wasi.argv = argv
+            store.set_wasi(wasi)
+            callback = self._watch(store)
+            trap, code = "", 0
+            try:
+                exports = prepared.instantiate(store).exports(store)
+                memory, start = exports["memory"], exports["_start"]
+                assert isinstance(start, wasmtime.Func)
+                start(store)
+            except wasmtime.ExitTrap as ended:
+                code = ended.code
+            except (wasmtime.WasmtimeError, wasmtime.Trap) as error:
+                trap = str(error)
+            finally:
+                _current.instance = None
+                del callback
+            peak = memory.data_len(store) if isinstance(memory, wasmtime.Memory) else 0
+        return self._report(trap, code, peak)
+
+    def _report(self, trap: str, code: int, peak: int) -> Raw:
+        out_of_memory = trap and peak + PAGE * 16 > self.limits.memory_mb << 20
+        if self.stop is None and trap:
+            self.stop = Exit.OOM if out_of_memory or not peak else Exit.SIGNALLED
+        if self.stop is Exit.SIGNALLED:
+            self.output[2] += f"\n{trap.splitlines()[-1]}\n".encode()
+        return Raw(
+            exit=self.stop or Exit.EXITED,
+            exit_code=code if self.stop is None else None,
+            signal=11 if self.stop is Exit.SIGNALLED else None,
+            result=bytes(self.result) or None,
+            stdout=bytes(self.output[1]),
+            stderr=bytes(self.output[2]),
+            truncated=self.stop is Exit.OUTPUT_LIMIT,
+            wall_s=time.monotonic() - self.started,
+            cpu_s=time.thread_time() - self.started_cpu,
+            peak_memory_mb=peak / (1 << 20),
+        )
+
+    def _watch(self, store: wasmtime.Store) -> Any:
+        """Look at the limits at every tick of the engine's epoch. The result must outlive the run."""
+
+        def tick(context: Any, data: Any, delta: Any, kind: Any) -> int:
+            if not self.over():
+                delta[0] = 1
+                return 0
+            error = ffi.wasmtime_error_new(b"stopped")
+            return ctypes.cast(error, ctypes.c_void_p).value or 0
+
+        callback = _EpochCallback(tick)
+        none = ctypes.cast(0, ctypes.CFUNCTYPE(None, ctypes.c_void_p))
+        ffi.wasmtime_store_epoch_deadline_callback(store.ptr(), callback, None, none)
+        store.set_epoch_deadline(1)
+        return callback
+
+    def over(self) -> bool:
+        """Whether the run must end, now that a tick has passed."""
+        if self.stop is None:
+            if self.cancelled.is_set() or time.monotonic() - self.started > self.limits.wall_s:
+                self.stop = Exit.TIMEOUT
+            elif time.thread_time() - self.started_cpu > self.limits.cpu_s:
+                self.stop = Exit.CPU
+        return self.stop is not None
+
+    # What the instance may ask for
+
+    def read(self, fd: int, size: int) -> bytes:
+        data, self.incoming = self.incoming[:size], self.incoming[size:]
+        return bytes(data)
+
+    def write(self, fd: int, data: bytes) -> None:
+        """Take output. Beyond a limit nothing is kept and the next tick ends the run."""
+        kept, limit = (self.result, MAX_RESULT) if fd == 0 else (self.output[fd], self.limits.output_bytes)
+        if len(kept) + len(data) > limit:
+            self.stop = Exit.OUTPUT_LIMIT
+        kept += data[: limit - len(kept)]
+
+    def sleep(self, seconds: float) -> None:
+        """Sleep as long as the program asked for, but not beyond its end."""
+        left = self.limits.wall_s - (time.monotonic() - self.started)
+        self.cancelled.wait(max(min(seconds, left + TICK_S), 0.0))
+
+
+def define_host(linker: wasmtime.Linker) -> None:
+    """Put this module's implementations in place of wasmtime's. They act on the instance of the calling thread.
+
+    None of them raises: wasmtime-py hands an exception of one thread's host function to whichever thread looks first.
+    """
+    linker.define_wasi()
+    linker.allow_shadowing = True
+    i32, i64 = wasmtime.ValType.i32(), wasmtime.ValType.i64()
+    for name, function, parameters in (
+        ("fd_read", _fd_read, [i32] * 4),
+        ("fd_write", _fd_write, [i32] * 4),
+        ("poll_oneoff", _poll_oneoff, [i32] * 4),
+        ("fd_fdstat_get", _fd_fdstat_get, [i32] * 2),
+        ("fd_filestat_get", _fd_filestat_get, [i32] * 2),
+        ("fd_pread", _refuse, [i32, i32, i32, i64, i32]),
+        ("fd_pwrite", _refuse, [i32, i32, i32, i64, i32]),
+    ):
+        kind = wasmtime.FuncType(parameters, [i32])
+        linker.define_func(WASI, name, kind, _guarded(function), access_caller=True)
+
+
+def _guarded(function: Callable[..., int]) -> Callable[..., int]:
+    def call(caller: wasmtime.Caller, *values: int) -> int:
+        try:
+            return function(_Memory(caller), *values)
+        except Exception:  # noqa: BLE001 - a bad address of the guest; see define_host
+            return EFAULT
+
+    return call
+
+
+class _Memory:
+    """The memory of the calling instance. Addresses are the guest's and may be anything."""
+
+    def __init__(self, caller: wasmtime.Caller) -> None:
+        self.caller = caller
+        self.memory: Any = caller["memory"]
+
+    def read(self, address: int, size: int) -> bytes:
+        address &= 0xFFFFFFFF
+        found = bytes(self.memory.read(self.caller, address, address + size))
+        if len(found) != size:
+            raise IndexError(address)
+        return found
+
+    def write(self, address: int, data: bytes) -> None:
+        self.memory.write(self.caller, data, address & 0xFFFFFFFF)
+
+    def vectors(self, address: int, count: int) -> list[tuple[int, int]]:
+        if not 0 <= count <= 1_024:
+            raise IndexError(count)
+        numbers = struct.unpack(f"<{2 * count}I", self.read(address, 8 * count))
+        return list(zip(numbers[::2], numbers[1::2], strict=True))
+
+
+def _fd_read(memory: _Memory, fd: int, vectors: int, count: int, size_at: int) -> int:
+    if fd != 0:
+        return EBADF
+    size = 0
+    for address, room in memory.vectors(vectors, count):
+        data = _current.instance.read(fd, room)
+        memory.write(address, data)
+        size += len(data)
+        if len(data) < room:
+            break
+    memory.write(size_at, struct.pack("<I", size))
+    return 0
+
+
+def _fd_write(memory: _Memory, fd: int, vectors: int, count: int, size_at: int) -> int:
+    if fd not in (0, 1, 2):
+        return EBADF
+    size = 0
+    for address, length in memory.vectors(vectors, count):
+        instance = _current.instance
+        limit = MAX_RESULT if fd == 0 else instance.limits.output_bytes
+        instance.write(fd, memory.read(address, min(length, limit + 1)))
+        size += length
+    memory.write(size_at, struct.pack("<I", size))
+    return 0
+
+
+def _poll_oneoff(memory: _Memory, subscriptions: int, events: int, count: int, count_at: int) -> int:
+    """Waits for the earliest clock among the subscriptions; descriptors are always ready."""
+    if not 0 < count <= 64:
+        return EFAULT
+    waits: list[tuple[float, int, int]] = []
+    for index in range(count):
+        data = memory.read(subscriptions + 48 * index, 48)
+        user, tag = struct.unpack_from("<QB", data)
+        seconds = 0.0
+        if tag == 0:
+            clock, nanoseconds, _, flags = struct.unpack_from("<I4xQQH", data, 16)
+            now = time.time() if clock == 0 else 0.0
+            seconds = nanoseconds / 1e9 - (now if flags & 1 else 0.0)
+        waits.append((seconds, user, tag))
+    first = min(seconds for seconds, _, _ in waits)
+    _current.instance.sleep(first)
+    ready = [(user, tag) for seconds, user, tag in waits if seconds <= first]
+    for index, (user, tag) in enumerate(ready):
+        memory.write(events + 32 * index, struct.pack("<QHB21x", user, 0, tag))
+    memory.write(count_at, struct.pack("<I", len(ready)))
+    return 0
+
+
+def _fd_fdstat_get(memory: _Memory, fd: int, address: int) -> int:
+    if fd not in (0, 1, 2):
+        return EBADF
+    memory.write(address, struct.pack("<BxHxxxxQQ", 2, 0, (1 << 64) - 1, (1 << 64) - 1))
+    return 0
+
+
+def _fd_filestat_get(memory: _Memory, fd: int, address: int) -> int:
+    if fd not in (0, 1, 2):
+        return EBADF
+    memory.write(address, struct.pack("<QQB7xQQQQQ", 0, 0, 2, 1, 0, 0, 0, 0))
+    return 0
+
+
+def _refuse(memory: _Memory, *values: int) -> int:
+    return EBADF
