@@ -19,12 +19,14 @@ LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 class ApiConfig:
     """Settings of the service. Seconds end in `_s`.
 
-    `allowed_hosts` are names that clients may use in the Host header beside the loopback ones; a service bound beyond
-    loopback accepts any name while it is empty. A task is begun at most `max_runs` times: once, and again after each
-    crash of the process that had it. `lease_s` is how long a crashed process's task waits before it is run again.
+    A `database_path` of None keeps all in memory, for trying things out. `allowed_hosts` are names that clients may
+    use in the Host header beside the loopback ones; a service bound beyond loopback accepts any name while it is
+    empty. A task is begun at most `max_runs` times: once, and again after each crash of the process that had it;
+    `lease_s` is how long it waits before that. `overtime_s` is what a solver may take beyond its task's budget, and
+    `unwind_s` what it may take to clean up once it was stopped.
     """
 
-    database_path: Path
+    database_path: Path | None
     host: str = "127.0.0.1"
     port: int = 8000
     api_keys: tuple[SecretStr, ...] = ()

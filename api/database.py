@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
+from anyio import CancelScope
 from sqlalchemy import URL, Connection, event, inspect, select
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
-from api.store_sql import SqlStore
+from api.store import StoreError, StoreFull, StoreUnavailable
 from api.tables import SCHEMA_VERSION, metadata, schema
 from atlas.errors import ConfigError
 
 BUSY_TIMEOUT_MS = 5_000
 
+P = ParamSpec("P")
+R = TypeVar("R")
 
-async def open_store(path: Path | None) -> SqlStore:
+
+async def open_engine(path: Path | None) -> AsyncEngine:
     """Open the SQLite database at `path`, making it where there is none; None keeps everything in memory.
 
     Raises ConfigError where the file cannot be used: not writable, not a database, or of another version.
@@ -37,7 +47,7 @@ async def open_store(path: Path | None) -> SqlStore:
     except BaseException:
         await engine.dispose()
         raise
-    return SqlStore(engine)
+    return engine
 
 
 def sqlite_engine(name: str) -> AsyncEngine:
@@ -54,7 +64,7 @@ def sqlite_engine(name: str) -> AsyncEngine:
     def tune(connection: Any, _: Any) -> None:
         connection.isolation_level = None  # the driver's own idea of when to begin stays out of it
         cursor = connection.cursor()
-        for pragma in ("journal_mode=WAL", f"busy_timeout={BUSY_TIMEOUT_MS}", "synchronous=NORMAL", "foreign_keys=ON"):
+        for pragma in (f"busy_timeout={BUSY_TIMEOUT_MS}", "journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 
@@ -63,6 +73,49 @@ def sqlite_engine(name: str) -> AsyncEngine:
         conn.exec_driver_sql("BEGIN IMMEDIATE" if conn.get_execution_options().get("atlas_write") else "BEGIN")
 
     return engine
+
+
+@asynccontextmanager
+async def transaction(engine: AsyncEngine, *, write: bool = False) -> AsyncIterator[AsyncConnection]:
+    """One transaction. Raises StoreFull or StoreUnavailable for the driver's errors, and IntegrityError as it is."""
+    try:
+        async with engine.connect() as plain:
+            conn = await plain.execution_options(atlas_write=write)
+            async with conn.begin():
+                yield conn
+    except IntegrityError:
+        raise
+    except DBAPIError as exc:
+        raise _translate(exc) from exc
+    except PoolTimeout as exc:
+        raise StoreUnavailable("The database is busy.") from exc
+
+
+def whole(method: Callable[P, Coroutine[Any, Any, R]]) -> Callable[P, Coroutine[Any, Any, R]]:
+    """Let a transaction end before its cancelled caller goes: cut off half-way it would cost the connection."""
+
+    @wraps(method)
+    async def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        task = asyncio.create_task(method(*args, **kwargs))
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            with CancelScope(shield=True):
+                await asyncio.wait({task})
+            if not task.cancelled():
+                task.exception()  # nobody is left to be told
+            raise
+
+    return run
+
+
+def _translate(exc: DBAPIError) -> StoreError:
+    """The store's error for a driver's."""
+    code = getattr(exc.orig, "sqlite_errorcode", None)
+    # The primary code is the low byte; PostgreSQL's disk_full is SQLSTATE 53100.
+    if (code is not None and code & 0xFF == sqlite3.SQLITE_FULL) or getattr(exc.orig, "sqlstate", None) == "53100":
+        return StoreFull("The disk that holds the tasks is full; nothing was kept. Free some space and try again.")
+    return StoreUnavailable("The database that holds the tasks cannot be used now.")
 
 
 def _prepare(path: Path) -> Path:

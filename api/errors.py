@@ -23,6 +23,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 from starlette.types import Scope
 
 from api.pointers import MAX_ERRORS, pointer
@@ -174,8 +175,18 @@ async def _handle_http(request: Request, exc: Exception) -> JSONResponse:
     assert isinstance(exc, HTTPException)
     code = _HTTP_CODES.get(exc.status_code, "http-error")
     kind = Kind(status=exc.status_code, code=code, title=code.replace("-", " ").capitalize())
-    headers = {name: value for name, value in (exc.headers or {}).items()}
+    headers = dict(exc.headers or {})
+    if exc.status_code == 405:
+        headers["Allow"] = ", ".join(_allowed(request))
     return problem(request.scope, kind, str(exc.detail), headers=headers)
+
+
+def _allowed(request: Request) -> list[str]:
+    """Every method of a path; the framework names those of one of its routes only."""
+    routes = request.app.routes
+    methods = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
+    asked = {method: {**request.scope, "method": method} for method in methods}
+    return [m for m, scope in asked.items() if any(route.matches(scope)[0] is Match.FULL for route in routes)]
 
 
 async def _handle_invalid(request: Request, exc: Exception) -> JSONResponse:

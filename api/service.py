@@ -10,11 +10,11 @@ from importlib.metadata import version
 
 from api.bell import Bell, within
 from api.config import ApiConfig, check_config
-from api.database import open_store
 from api.errors import NotFound
 from api.ports import OpenSolver
 from api.readiness import Readiness
 from api.store import Record, Store
+from api.store_sql import SqlStore
 from api.worker import Worker
 
 VERSION = version("atlas-costfield")
@@ -63,7 +63,7 @@ class Service:
 async def open_service(config: ApiConfig, open_solver: OpenSolver) -> AsyncIterator[Service]:
     """Open database, solver and worker; close them in the opposite order. Raises ConfigError."""
     check_config(config)
-    store = await open_store(config.database_path)
+    store = await SqlStore.open(config.database_path)
     try:
         async with open_solver() as atlas:
             bell = Bell()

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import fields
+from pathlib import Path
 from typing import Any, TypeVar
 
-from anyio import CancelScope
 from sqlalchemy import ColumnElement, and_, delete, func, insert, or_, select, update
 from sqlalchemy.engine import Row
-from sqlalchemy.exc import DBAPIError, IntegrityError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from api.database import open_engine, transaction, whole
 from api.store import (
     Ending,
     IdempotencyConflict,
@@ -29,9 +27,6 @@ from api.store import (
     QueueFull,
     Record,
     StoredEvent,
-    StoreError,
-    StoreFull,
-    StoreUnavailable,
     Summary,
     TaskStatus,
 )
@@ -53,6 +48,12 @@ class SqlStore:
         self._engine = engine
         self._clock = clock
 
+    @classmethod
+    async def open(cls, path: Path | None) -> SqlStore:
+        """Open the SQLite database at `path`; None keeps all in memory. Raises ConfigError where it cannot be used."""
+        return cls(await open_engine(path))
+
+    @whole
     async def add(self, task: NewTask, *, max_queued: int, key: IdempotencyKey | None = None) -> tuple[Record, bool]:
         try:
             return await self._add(task, max_queued, key)
@@ -62,7 +63,7 @@ class SqlStore:
 
     async def _add(self, task: NewTask, max_queued: int, key: IdempotencyKey | None) -> tuple[Record, bool]:
         now = self._clock()
-        async with self._transaction(write=True) as conn:
+        async with transaction(self._engine, write=True) as conn:
             if key is not None:
                 await conn.execute(delete(idempotency).where(idempotency.c.created_at < now - KEY_LIFETIME_S))
                 known = await _known_key(conn, key)
@@ -89,10 +90,12 @@ class SqlStore:
             assert record is not None
             return record, False
 
+    @whole
     async def get(self, task_id: str) -> Record | None:
-        async with self._transaction() as conn:
+        async with transaction(self._engine) as conn:
             return await _get(conn, task_id)
 
+    @whole
     async def page(self, query: ListQuery) -> tuple[Sequence[Summary], bool]:
         order = tasks.c.id.desc() if query.newest_first else tasks.c.id.asc()
         wanted = select(*_SUMMARY).order_by(order).limit(query.limit + 1)
@@ -102,25 +105,29 @@ class SqlStore:
             wanted = wanted.where(tasks.c.status == query.status)
         if query.outcome is not None:
             wanted = wanted.where(tasks.c.outcome == query.outcome)
-        async with self._transaction() as conn:
+        async with transaction(self._engine) as conn:
             rows = (await conn.execute(wanted)).all()
         return [_read(Summary, row) for row in rows[: query.limit]], len(rows) > query.limit
 
+    @whole
     async def request_cancel(self, task_id: str) -> Record | None:
-        mine = tasks.c.id == task_id
+        running = (tasks.c.id == task_id, tasks.c.status == TaskStatus.IN_PROGRESS)
+        async with transaction(self._engine, write=True) as conn:
+            await self._cancel_queued(conn, task_id)
+            await conn.execute(update(tasks).where(*running).values(cancel_requested=True))
+            return await _get(conn, task_id)
+
+    async def _cancel_queued(self, conn: AsyncConnection, task_id: str) -> None:
         ended = {
             "status": TaskStatus.CANCELLED, "outcome": "cancelled", "cancel_requested": True,
             "finished_at": self._clock(),
         }
-        async with self._transaction(write=True) as conn:
-            done = await conn.execute(update(tasks).where(mine, tasks.c.status == TaskStatus.QUEUED).values(ended))
-            if done.rowcount:
-                await self._append(conn, task_id, [NewEvent(name="task.cancelled")])
-            await conn.execute(
-                update(tasks).where(mine, tasks.c.status == TaskStatus.IN_PROGRESS).values(cancel_requested=True)
-            )
-            return await _get(conn, task_id)
+        queued = (tasks.c.id == task_id, tasks.c.status == TaskStatus.QUEUED)
+        done = await conn.execute(update(tasks).where(*queued).values(ended).returning(tasks.c.id))
+        if done.scalar_one_or_none() is not None:
+            await self._append(conn, task_id, [NewEvent(name="task.cancelled")])
 
+    @whole
     async def claim(self, owner: str, lease_s: float, exclude: Collection[str] = ()) -> tuple[Record, Lease] | None:
         now = self._clock()
         abandoned = and_(tasks.c.status == TaskStatus.IN_PROGRESS, tasks.c.lease_until < now)
@@ -140,7 +147,7 @@ class SqlStore:
             )
             .returning(tasks.c.id, tasks.c.runs)
         )
-        async with self._transaction(write=True) as conn:
+        async with transaction(self._engine, write=True) as conn:
             row = (await conn.execute(taken)).one_or_none()
             if row is None:
                 return None
@@ -149,35 +156,43 @@ class SqlStore:
             assert record is not None
             return record, Lease(task_id=row.id, owner=owner, run=row.runs)
 
+    @whole
     async def renew(self, lease: Lease, lease_s: float) -> bool:
         held = update(tasks).where(*_held(lease)).values(lease_until=self._clock() + lease_s)
-        async with self._transaction(write=True) as conn:
+        async with transaction(self._engine, write=True) as conn:
             row = (await conn.execute(held.returning(tasks.c.cancel_requested))).one_or_none()
             if row is None:
                 raise LeaseLost(f"{lease.task_id} is no longer held by this worker.")
             return bool(row.cancel_requested)
 
+    @whole
     async def append(self, lease: Lease, events: Sequence[NewEvent]) -> None:
-        async with self._transaction(write=True) as conn:
+        async with transaction(self._engine, write=True) as conn:
             await self._append(conn, lease.task_id, events, lease)
 
+    @whole
     async def finish(self, lease: Lease, ending: Ending, events: Sequence[NewEvent]) -> None:
-        async with self._transaction(write=True) as conn:
+        async with transaction(self._engine, write=True) as conn:
             last = NewEvent(name=f"task.{ending.status}")
             await self._append(conn, lease.task_id, [*events, last], lease)
             values = {f.name: getattr(ending, f.name) for f in fields(ending)}
             values |= {"finished_at": self._clock(), "lease_owner": None, "lease_until": None}
             await conn.execute(update(tasks).where(*_held(lease)).values(values))
 
+    @whole
     async def release(self, lease: Lease, events: Sequence[NewEvent]) -> None:
-        async with self._transaction(write=True) as conn:
+        async with transaction(self._engine, write=True) as conn:
             await self._append(conn, lease.task_id, [*events, NewEvent(name="task.requeued")], lease)
-            await conn.execute(
+            row = await conn.execute(
                 update(tasks)
                 .where(*_held(lease))
                 .values(status=TaskStatus.QUEUED, lease_owner=None, lease_until=None, runs=tasks.c.runs - 1)
+                .returning(tasks.c.cancel_requested)
             )
+            if row.scalar_one():
+                await self._cancel_queued(conn, lease.task_id)
 
+    @whole
     async def events(self, task_id: str, *, after: int = 0, limit: int = 200) -> Sequence[StoredEvent]:
         wanted = (
             select(event_table.c.seq, event_table.c.name, event_table.c.at, event_table.c.data)
@@ -185,11 +200,12 @@ class SqlStore:
             .order_by(event_table.c.seq)
             .limit(limit)
         )
-        async with self._transaction() as conn:
+        async with transaction(self._engine) as conn:
             return [StoredEvent(**row._mapping) for row in await conn.execute(wanted)]
 
+    @whole
     async def ping(self) -> None:
-        async with self._transaction(write=True) as conn:
+        async with transaction(self._engine, write=True) as conn:
             await conn.execute(delete(pings))
             await conn.execute(insert(pings).values(id=1, at=self._clock()))
 
@@ -213,22 +229,6 @@ class SqlStore:
         ]
         if rows:
             await conn.execute(insert(event_table), rows)
-
-    @asynccontextmanager
-    async def _transaction(self, *, write: bool = False) -> AsyncIterator[AsyncConnection]:
-        # Shielded: a statement cancelled half-way would cost the connection, and transactions here are short.
-        with CancelScope(shield=True):
-            try:
-                async with self._engine.connect() as plain:
-                    conn = await plain.execution_options(atlas_write=write)
-                    async with conn.begin():
-                        yield conn
-            except IntegrityError:
-                raise
-            except DBAPIError as exc:
-                raise _translate(exc) from exc
-            except PoolTimeout as exc:
-                raise StoreUnavailable("The database is busy.") from exc
 
 
 def _held(lease: Lease) -> tuple[ColumnElement[bool], ...]:
@@ -261,12 +261,3 @@ def _read(cls: type[S], row: Row[Any]) -> S:
     values["status"] = TaskStatus(values["status"])
     values["labels"] = json.loads(values["labels"])
     return cls(**values)
-
-
-def _translate(exc: DBAPIError) -> StoreError:
-    """The store's error for a driver's."""
-    code = getattr(exc.orig, "sqlite_errorcode", None)
-    # The primary code is the low byte; PostgreSQL's disk_full is SQLSTATE 53100.
-    if (code is not None and code & 0xFF == sqlite3.SQLITE_FULL) or getattr(exc.orig, "sqlstate", None) == "53100":
-        return StoreFull("The disk that holds the tasks is full; nothing was kept. Free some space and try again.")
-    return StoreUnavailable("The database that holds the tasks cannot be used now.")

@@ -13,11 +13,10 @@ from api.config import ApiConfig
 from tests.support.fakes import FakeAtlas, opener
 
 
-def quick(tmp_path: Path, **changes: object) -> ApiConfig:
-    """A configuration for tests: short times, a database of its own."""
+def quick(database: Path | None = None, **changes: object) -> ApiConfig:
+    """A configuration for tests: short times, and tasks in memory unless a database is named."""
     settings: dict[str, object] = {
-        "database_path": tmp_path / "atlas.db", "lease_s": 3.0, "poll_s": 0.05,
-        "shutdown_grace_s": 0.2, "unwind_s": 0.2,
+        "database_path": database, "lease_s": 3.0, "poll_s": 0.05, "shutdown_grace_s": 0.2, "unwind_s": 0.2,
     }
     return ApiConfig(**{**settings, **changes})  # type: ignore[arg-type]
 
