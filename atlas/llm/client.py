@@ -191,16 +191,37 @@ class OpenAIClient:
             raise ModelReplyError(f"{self._endpoint.url} sent embeddings of different lengths.")
         return tuple(vectors[index] for index in range(len(texts)))
 
+    async def read(self, messages: Sequence[Message], text: str) -> Completion | ModelTooLong:
+        """`text` as the model's own answer to `messages`: its tokens' log-probabilities and states, nothing generated.
+
+        Raises ConfigError where the server has no states to give, ModelUnavailable, ModelReplyError.
+        """
+        if not self._capabilities.states:
+            raise ConfigError(
+                f"The server at {self._endpoint.url} cannot read a given answer; only the embedded engine can. "
+                "Leave ATLAS_LLM__BASE_URL unset to use it."
+            )
+        try:
+            reply = await self._endpoint.post("atlas/read", wire.read_payload(messages, text), replies.ChoiceReply)
+        except Refused as refusal:
+            return _too_long(refusal)
+        return wire.completion(reply, seed=None, temperature=None, states=True)
+
     async def _embed(self, text: str) -> NDArray[np.float32] | ModelTooLong:
         payload = wire.embedding_payload(text, model=self._capabilities.model, dialect=self._dialect)
         try:
             reply = await self._endpoint.post("embeddings", payload, replies.EmbeddingsReply)
         except Refused as refusal:
-            if replies.says_too_long(refusal.says):
-                return ModelTooLong(message=f"The text is too long to embed: {refusal.says}")
-            raise
+            return _too_long(refusal)
         read, words = reply.usage.prompt_tokens if reply.usage else 0, len(text.split())
         if 0 < read < words:
             # No tokeniser joins words across blanks: fewer tokens than words means that the server clipped the text.
             return ModelTooLong(message=f"The server read only {read} tokens of a text of {words} words.")
         return wire.vector(reply)
+
+
+def _too_long(refusal: Refused) -> ModelTooLong:
+    """The value for a text that does not fit. Any other refusal is raised again."""
+    if not replies.says_too_long(refusal.says):
+        raise refusal
+    return ModelTooLong(message=f"The text is too long for the model: {refusal.says}")

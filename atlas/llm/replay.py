@@ -54,6 +54,16 @@ class SampleLine(Frozen):
     completion_tokens: int
 
 
+class ReadLine(Frozen):
+    """One call of `read`."""
+
+    kind: Literal["read"] = "read"
+    prompt: str
+    text: str = Field(description="SHA-256 of the text.")
+    completion: RecordedCompletion | None
+    too_long: str | None
+
+
 class EmbedLine(Frozen):
     """One text of a call of `embed`: its vector as base64 of <f4, or why there is none."""
 
@@ -63,8 +73,8 @@ class EmbedLine(Frozen):
     too_long: str | None
 
 
-Line = Annotated[ModelLine | SampleLine | EmbedLine, Field(discriminator="kind")]
-_LINES: TypeAdapter[ModelLine | SampleLine | EmbedLine] = TypeAdapter(Line)
+Line = ModelLine | SampleLine | ReadLine | EmbedLine
+_LINES: TypeAdapter[Line] = TypeAdapter(Annotated[Line, Field(discriminator="kind")])
 
 
 class ReplayLLM:
@@ -74,6 +84,7 @@ class ReplayLLM:
         self._path = path
         self._samples: dict[tuple[str, Sampling], SampleLine] = {}
         self._vectors: dict[str, EmbedLine] = {}
+        self._readings: dict[tuple[str, str], ReadLine] = {}
         capabilities: Capabilities | None = None
         for line in _read(path):
             if isinstance(line, ModelLine):
@@ -82,6 +93,8 @@ class ReplayLLM:
                 capabilities = line.capabilities
             elif isinstance(line, SampleLine):
                 self._samples[line.prompt, line.sampling] = line
+            elif isinstance(line, ReadLine):
+                self._readings[line.prompt, line.text] = line
             else:
                 self._vectors[line.text] = line
         if capabilities is None:
@@ -110,6 +123,17 @@ class ReplayLLM:
         if not self._capabilities.embeddings:
             raise ConfigError(f"The model recorded in {self._path} gives no embeddings.")
         return tuple(self._vector(text) for text in texts)
+
+    async def read(self, messages: Sequence[Message], text: str) -> Completion | ModelTooLong:
+        """The recorded reading. Raises ModelUnavailable where it is missing, ConfigError where the model had none."""
+        if not self._capabilities.states:
+            raise ConfigError(f"The model recorded in {self._path} cannot read a given answer.")
+        line = self._readings.get((_digest_messages(messages), _digest(text)))
+        if line is None:
+            raise ModelUnavailable(
+                f"{self._path} has no reading of the answer that begins {text[:60]!r}. Record it first."
+            )
+        return _completion(line.completion) if line.completion else ModelTooLong(message=line.too_long or "")
 
     async def aclose(self) -> None:
         """Nothing to close: the recording was read whole."""
@@ -162,15 +186,25 @@ class RecordingLLM:
                 self._append(EmbedLine(text=_digest(text), vector=packed, too_long=None))
         return vectors
 
+    async def read(self, messages: Sequence[Message], text: str) -> Completion | ModelTooLong:
+        """As the wrapped model's; recorded once it has answered."""
+        reading = await self._llm.read(messages, text)
+        known = None if isinstance(reading, ModelTooLong) else _recorded(reading)
+        too_long = reading.message if isinstance(reading, ModelTooLong) else None
+        self._append(
+            ReadLine(prompt=_digest_messages(messages), text=_digest(text), completion=known, too_long=too_long)
+        )
+        return reading
+
     async def aclose(self) -> None:
         await self._llm.aclose()
 
-    def _append(self, line: ModelLine | SampleLine | EmbedLine) -> None:
+    def _append(self, line: Line) -> None:
         with self._path.open("a", encoding="utf-8") as file:
             file.write(line.model_dump_json() + "\n")
 
 
-def _read(path: Path) -> list[ModelLine | SampleLine | EmbedLine]:
+def _read(path: Path) -> list[Line]:
     try:
         text = path.read_text("utf-8")
     except OSError as error:

@@ -52,9 +52,16 @@ def chat_payload(
         body |= {"logprobs": True, "top_logprobs": TOP_LOGPROBS}
     if capabilities.seeds:
         body["seed"] = sampling.seed + start
+    if sampling.stop:
+        body["stop"] = list(sampling.stop)
     if states:
         body["states"] = True
     return body
+
+
+def read_payload(messages: Sequence[Message], text: str) -> dict[str, Any]:
+    """Body of POST /atlas/read, the embedded engine's: `text` stands as the answer to `messages`."""
+    return {"messages": [message.model_dump() for message in messages], "text": text}
 
 
 def completions(reply: ChatReply, sampling: Sampling, *, seed: int | None, states: bool) -> list[Completion]:
@@ -63,20 +70,25 @@ def completions(reply: ChatReply, sampling: Sampling, *, seed: int | None, state
     `seed`: the request's. Choice i is given seed + i: llama.cpp and vLLM both derive the seeds of n choices so.
     Raises ModelReplyError where states were asked for and do not match the tokens.
     """
-    made = []
-    for place, choice in enumerate(sorted(reply.choices, key=lambda c: c.index)):
-        tokens = _tokens(choice)
-        made.append(
-            Completion(
-                text=choice.message.content or "",
-                finish_reason=choice.finish_reason or "unknown",
-                logprobs=tokens,
-                states=_states(choice.states, tokens) if states else None,
-                seed=None if seed is None else seed + place,
-                temperature=sampling.temperature,
-            )
-        )
-    return made
+    choices = sorted(reply.choices, key=lambda choice: choice.index)
+    seeds = [None if seed is None else seed + place for place in range(len(choices))]
+    return [
+        completion(choice, seed=own, temperature=sampling.temperature, states=states)
+        for choice, own in zip(choices, seeds, strict=True)
+    ]
+
+
+def completion(choice: ChoiceReply, *, seed: int | None, temperature: float | None, states: bool) -> Completion:
+    """One choice. Raises ModelReplyError where `states` were asked for and do not match the tokens."""
+    tokens = _tokens(choice)
+    return Completion(
+        text=choice.message.content or "",
+        finish_reason=choice.finish_reason or "unknown",
+        logprobs=tokens,
+        states=_states(choice.states, tokens) if states else None,
+        seed=seed,
+        temperature=temperature,
+    )
 
 
 def _tokens(choice: ChoiceReply) -> tuple[TokenLogprob, ...] | None:

@@ -55,6 +55,8 @@ class FakeModel:
             return self._chat(body)
         if path == "/v1/embeddings" and self.embeddings != "missing":
             return self._embeddings(body)
+        if path == "/v1/atlas/read" and self.states:
+            return self._reading(body)
         return 404, _error(404, "File Not Found"), 0.0
 
     def _entry(self, name: str) -> dict[str, Any]:
@@ -100,6 +102,11 @@ class FakeModel:
 
     def _choice(self, body: dict[str, Any], seed: int, index: int) -> dict[str, Any]:
         text = (self.answer or _babble)(body["messages"], seed)
+        for stop in body.get("stop", ()):
+            text = text.partition(stop)[0]
+        return self._worded(text, body, seed, index)
+
+    def _worded(self, text: str, body: dict[str, Any], seed: int, index: int) -> dict[str, Any]:
         tokens, finish = _tokens(text), "stop"
         if len(tokens) >= body["max_tokens"]:
             tokens, finish = tokens[: body["max_tokens"]], "length"
@@ -119,6 +126,15 @@ class FakeModel:
             data = base64.b64encode(rows.tobytes()).decode()
             choice["states"] = {"dtype": "float16", "shape": [len(tokens), STATE_WIDTH], "data": data}
         return choice
+
+    def _reading(self, body: dict[str, Any]) -> tuple[int, Any, float]:
+        total = _prompt_tokens(body) + len(_tokens(body["text"]))
+        if total > self.n_ctx:
+            return 400, _error(400, f"the input is too long: {total} tokens do not fit {self.n_ctx}"), 0.0
+        forced = {"messages": body["messages"], "max_tokens": total, "logprobs": True, "states": True}
+        choice = self._worded(body["text"], forced, 0, 0)
+        del choice["count"]
+        return 200, choice, 0.0
 
     def _embeddings(self, body: dict[str, Any]) -> tuple[int, Any, float]:
         if self.embeddings == "unsupported":
