@@ -10,13 +10,13 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
-from costfield.data import Examples
+from costfield.data import Examples, unavailable
 
 F64 = npt.NDArray[np.float64]
 
 # Scalar columns that the baselines read; a data set may name its own.
 COLUMNS: Mapping[str, str] = {
-    "shortest": "length",  # fewer is cheaper
+    "shortest": "chars",  # fewer is cheaper
     "log-probability": "logprob_mean",  # higher is cheaper: the model's own confidence in its tokens
     "agreement": "agreement",  # higher is cheaper: the medoid, most like its siblings
 }
@@ -29,7 +29,7 @@ def baseline_costs(examples: Examples, columns: Mapping[str, str] = COLUMNS) -> 
     if examples.index is not None:
         costs["first"] = examples.index.astype(np.float64)
     for name, column in columns.items():
-        if column in examples.scalar_names:
+        if column in examples.scalar_names and column not in unavailable(examples):
             values = examples.column(column).astype(np.float64)
             signed = -values if name in HIGHER_IS_CHEAPER else values
             costs[name] = np.where(np.isnan(signed), np.inf, signed)

@@ -15,7 +15,8 @@ class TrainConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     seed: int = 0
-    scalars: tuple[str, ...] | None = None  # which scalar columns to read; None = all
+    scalars: tuple[str, ...] | None = None  # which scalar columns to read; None = all that are ever available
+    ignored: tuple[str, ...] = ("index",)  # never read: the order of sampling says nothing about a program
     embeddings: bool = True  # False trains a field for servers that give no states
     components: int | None = Field(default=128, ge=1)  # principal components kept of the embedding; None = all dims
     shape: Shape = Shape()
@@ -35,4 +36,4 @@ class TrainConfig(BaseModel):
     folds: int = Field(default=5, ge=2)  # of the cross-validation that the card reports
     resamples: int = Field(default=2000, ge=100)  # bootstrap
     columns: dict[str, str] = dict(COLUMNS)  # which scalar column each baseline reads
-    threads: int = Field(default=2, ge=1)  # for torch; results are reproducible for one number of threads
+    threads: int = Field(default=1, ge=1)  # for torch; more help only with hidden layers and an idle machine

@@ -197,6 +197,12 @@ def mixed_problems(examples: Examples) -> Strings:
     return ids[(passes > 0) & (passes < np.bincount(codes))]
 
 
+def unavailable(examples: Examples) -> tuple[str, ...]:
+    """Scalars that no candidate has: the server that made the fingerprints does not give them."""
+    columns = zip(examples.scalar_names, examples.scalars.T, strict=True)
+    return tuple(name for name, column in columns if np.isnan(column).all())
+
+
 def require_trainable(examples: Examples, *, problems: int, mixed: int) -> None:
     """Refuse data with one class only, fewer than `problems` problems, or fewer than `mixed` mixed ones."""
     if examples.passed.all() or not examples.passed.any():
@@ -211,10 +217,6 @@ def require_trainable(examples: Examples, *, problems: int, mixed: int) -> None:
             f"{have_mixed} of {have} problems have both right and wrong candidates; at least {mixed} are needed. "
             "Label more problems, or sample more candidates at a higher temperature"
         )
-    gone = np.atleast_1d(np.isnan(examples.scalars).all(axis=0))
-    empty = [name for name, all_gone in zip(examples.scalar_names, gone, strict=True) if all_gone]
-    if empty:
-        raise InvalidExamples(f"scalars available for no candidate: {', '.join(empty)}; leave them out")
 
 
 def split(examples: Examples, fractions: Sequence[float], seed: int) -> tuple[Examples, ...]:
@@ -222,12 +224,17 @@ def split(examples: Examples, fractions: Sequence[float], seed: int) -> tuple[Ex
 
     Raises `TooFewProblems` when a part would be empty.
     """
+    parts = tuple(examples.take(rows) for rows in split_rows(examples, fractions, seed))
+    require_disjoint(*parts)
+    return parts
+
+
+def split_rows(examples: Examples, fractions: Sequence[float], seed: int) -> tuple[Ints, ...]:
+    """The row numbers of each part of `split`."""
     if min(fractions) <= 0 or abs(sum(fractions) - 1) > 1e-9:
         raise ValueError(f"fractions must be above 0 and sum to 1, got {list(fractions)}")
     part_of_row = _deal(examples, fractions, seed)
-    parts = tuple(examples.take(np.flatnonzero(part_of_row == part)) for part in range(len(fractions)))
-    require_disjoint(*parts)
-    return parts
+    return tuple(np.flatnonzero(part_of_row == part) for part in range(len(fractions)))
 
 
 def kfold(examples: Examples, folds: int, seed: int) -> Iterator[tuple[Ints, Ints]]:

@@ -10,6 +10,7 @@ save stops half-way, the old card still points at the old weights.
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,6 +78,21 @@ class CostField:
         says = self.ensemble(vectors, columns, np.zeros(len(vectors), np.int64))
         return CostEstimate(cost=says.cost, p_pass=says.p_pass, spread=says.spread)
 
+    def complaints(self, embeddings: npt.ArrayLike, scalars: npt.ArrayLike) -> tuple[str, ...]:
+        """For each of k siblings, why `costs` would refuse it; "" when it would not.
+
+        A sibling with a complaint must be left out of `costs` and stay unscored. Raises `InvalidFingerprint` when the
+        arrays as a whole have the wrong shape.
+        """
+        vectors, columns = np.asarray(embeddings, np.float32), np.asarray(scalars, np.float32)
+        k, s = len(vectors), len(self.scalar_names)
+        if k == 0 or vectors.shape != (k, self.dims) or columns.shape != (k, s):
+            raise InvalidFingerprint(
+                f"expected embeddings (k, {self.dims}) and scalars (k, {s}) of k ≥ 1 siblings, "
+                f"got {vectors.shape} and {columns.shape}"
+            )
+        return tuple(self._complaint(vector, row) for vector, row in zip(vectors, columns, strict=True))
+
     def evaluate(self, examples: Examples, *, seed: int = 0) -> Evaluation:
         """Measure the field on labelled problems that it was not trained on.
 
@@ -134,20 +150,15 @@ class CostField:
         return field
 
     def _require_valid(self, vectors: Floats, columns: Floats) -> None:
-        k, s = len(vectors), len(self.scalar_names)
-        if k == 0 or vectors.shape != (k, self.dims) or columns.shape != (k, s):
-            raise InvalidFingerprint(
-                f"expected embeddings (k, {self.dims}) and scalars (k, {s}) of k ≥ 1 siblings, "
-                f"got {vectors.shape} and {columns.shape}"
-            )
-        if not np.isfinite(vectors).all():
-            rows = np.flatnonzero(~np.isfinite(vectors).all(axis=1)).tolist()
-            raise InvalidFingerprint(f"the embeddings of siblings {rows} are not finite: leave them unscored")
-        optional = np.asarray([name not in self.card.needed for name in self.scalar_names], np.bool_)
-        bad = np.isinf(columns) | (np.isnan(columns) & ~optional)
-        if bad.any():
-            names = [name for name, column in zip(self.scalar_names, bad.T, strict=True) if column.any()]
-            raise InvalidFingerprint(f"this field needs {', '.join(names)} for every candidate, as finite numbers")
+        if bad := [f"sibling {row}: {said}" for row, said in enumerate(self.complaints(vectors, columns)) if said]:
+            raise InvalidFingerprint(f"{len(bad)} of {len(vectors)} fingerprints cannot be costed; {bad[0]}")
+
+    def _complaint(self, vector: Floats, row: Floats) -> str:
+        if not np.isfinite(vector).all():
+            return "its embedding is not finite"
+        named = dict(zip(self.scalar_names, row.tolist(), strict=True))
+        wrong = [name for name, x in named.items() if math.isinf(x) or (math.isnan(x) and name in self.card.needed)]
+        return f"this field needs {', '.join(wrong)} as a finite number" if wrong else ""
 
     def _require_unseen(self, examples: Examples) -> None:
         trained = self.card.data.problems

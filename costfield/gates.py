@@ -15,6 +15,7 @@ import numpy.typing as npt
 from costfield import metrics
 from costfield.card import Gate
 from costfield.data import Examples
+from costfield.ensemble import Estimates
 from costfield.errors import GateFailed
 from costfield.metrics import by_problem
 
@@ -35,6 +36,16 @@ def prompt_only_is_chance(examples: Examples, task_logit: F64) -> Gate:
             f"AUROC {auroc:.3f}): something of the candidate leaks into what should describe the task only"
         )
     return Gate(name="prompt-only is chance", detail=f"selection {selection:.4f} = chance, within-problem AUROC 0.5")
+
+
+def identical_are_tied(examples: Examples, estimate: Callable[[Examples], Estimates]) -> Gate:
+    """Siblings with one and the same fingerprint must cost exactly the same: no order of rows, no rounding decides."""
+    first = np.unique(examples.codes(), return_index=True)[1][examples.codes()]
+    same = replace(examples, embeddings=examples.embeddings[first], scalars=examples.scalars[first])
+    apart = _range_within(same.codes(), estimate(same).cost)
+    if apart.max() > 0:
+        raise GateFailed(f"identical siblings differ in cost by up to {apart.max():.3g}: something but them is read")
+    return Gate(name="identical siblings are tied", detail=f"in all {len(apart)} problems")
 
 
 def shuffled_is_chance(
@@ -66,17 +77,22 @@ def shuffled_is_chance(
 def field_is_alive(examples: Examples, cost: F64) -> Gate:
     """Costs must differ within tasks: a field that gives all siblings the same cost chooses nothing, quietly."""
     codes = examples.codes()
-    low, high = np.full(codes.max() + 1, np.inf), np.full(codes.max() + 1, -np.inf)
-    np.minimum.at(low, codes, cost)
-    np.maximum.at(high, codes, cost)
     several = np.bincount(codes) > 1
-    dead = float((high - low < 1e-6)[several].mean()) if several.any() else 1.0
+    dead = float((_range_within(codes, cost) < 1e-6)[several].mean()) if several.any() else 1.0
     if dead > DEAD_SHARE:
         raise GateFailed(
             f"the field gives all siblings the same cost in {dead:.0%} of problems: it is dead. Are the fingerprints "
             "of siblings equal, or is every feature that tells them apart left out?"
         )
     return Gate(name="field is alive", detail=f"costs differ within {1 - dead:.1%} of problems")
+
+
+def _range_within(codes: npt.NDArray[np.int64], cost: F64) -> F64:
+    """(q,) dearest less cheapest cost of each problem."""
+    low, high = np.full(codes.max() + 1, np.inf), np.full(codes.max() + 1, -np.inf)
+    np.minimum.at(low, codes, cost)
+    np.maximum.at(high, codes, cost)
+    return high - low
 
 
 def shuffled_within(examples: Examples, rng: np.random.Generator) -> npt.NDArray[np.bool_]:

@@ -23,7 +23,7 @@ class Shape(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
     rank_hidden: tuple[int, ...] = ()
     task_hidden: tuple[int, ...] = ()
-    dropout: float = Field(default=0.1, ge=0, lt=1)
+    dropout: float = Field(default=0.0, ge=0, lt=1)
 
 
 class Logits(NamedTuple):
@@ -57,8 +57,9 @@ class Network(nn.Module):
 
 def trunk(width: int, hidden: tuple[int, ...], dropout: float) -> tuple[nn.Sequential, int]:
     """The layers below a head, and their output width. Another architecture is another function of this signature."""
-    layers: list[nn.Module] = [nn.Dropout(dropout)]
+    drop = [nn.Dropout(dropout)] if dropout else []
+    layers: list[nn.Module] = [*drop]
     for out in hidden:
-        layers += [nn.Linear(width, out), nn.SiLU(), nn.Dropout(dropout)]
+        layers += [nn.Linear(width, out), nn.SiLU(), *drop]
         width = out
     return nn.Sequential(*layers), width

@@ -5,8 +5,8 @@
 
 1. Estimate how good the recipe is by cross-validation over problems: every row gets a cost from networks that never
    saw its problem, and those out-of-fold costs make the card's numbers.
-2. Check the gates. A field that breaks one is not handed out.
-3. Fit once more, on all problems. That field is the artifact; the card's numbers describe it slightly too modestly.
+2. Fit once more, on all problems. That is the artifact; the card's numbers describe it slightly too modestly.
+3. Check the gates. A field that breaks one is not handed out.
 
 One fit holds out some problems for calibration, gives each member its own validation problems for early stopping, and
 minimises log loss + `listwise` × within-problem loss. Each problem weighs the same, however many candidates it has.
@@ -28,7 +28,7 @@ from costfield import gates
 from costfield.calibrate import fit_calibration
 from costfield.card import SCHEMA_VERSION, Card, CodeCard, DataCard, Gate, caveats
 from costfield.config import TrainConfig
-from costfield.data import Examples, kfold, require_disjoint, require_trainable, split
+from costfield.data import Examples, kfold, require_disjoint, require_trainable, split, split_rows, unavailable
 from costfield.ensemble import Ensemble, Estimates, member_logits
 from costfield.errors import InvalidExamples
 from costfield.evaluate import Evaluation, evaluate
@@ -47,17 +47,12 @@ def train(examples: Examples, config: TrainConfig) -> CostField:
     Raises `InvalidExamples` (`TooFewProblems`) for data that cannot be learned from, `LeakedProblems` and `GateFailed`
     for a field that must not be used. Nothing is written.
     """
-    examples = select_columns(examples, config)
     require_trainable(examples, problems=MIN_PROBLEMS, mixed=MIN_MIXED)
+    everything, examples = examples, select_columns(examples, config)  # baselines may read what the field does not
     with threads(config.threads):
         out_of_fold = cross_validate(examples, config)
-        passed_gates = (
-            gates.prompt_only_is_chance(examples, out_of_fold.task_logit),
-            gates.field_is_alive(examples, out_of_fold.cost),
-            gates.shuffled_is_chance(examples, lambda rows: cross_validate(rows, cheaper(config)).cost, config.seed),
-        )
         measured = evaluate(
-            examples,
+            everything,
             out_of_fold.cost,
             out_of_fold.p_pass,
             columns=config.columns,
@@ -65,18 +60,27 @@ def train(examples: Examples, config: TrainConfig) -> CostField:
             resamples=config.resamples,
         )
         ensemble = fit(examples, config, config.seed)
-        return CostField(ensemble=ensemble, card=make_card(examples, config, ensemble, measured, passed_gates))
+        held = (
+            gates.prompt_only_is_chance(examples, out_of_fold.task_logit),
+            gates.field_is_alive(examples, out_of_fold.cost),
+            gates.identical_are_tied(examples, ensemble.estimate),
+            gates.shuffled_is_chance(examples, lambda rows: cross_validate(rows, cheaper(config)).cost, config.seed),
+        )
+        return CostField(ensemble=ensemble, card=make_card(examples, config, ensemble, measured, held))
 
 
 # ---- data -----------------------------------------------------------------------------------------------------------
 
 
 def select_columns(examples: Examples, config: TrainConfig) -> Examples:
-    """The columns that the configuration asks for."""
-    if config.scalars is not None:
-        examples = examples.with_scalars(config.scalars)
-    if not config.embeddings:
-        examples = replace(examples, embeddings=examples.embeddings[:, :0])
+    """The columns that the configuration asks for. Raises `InvalidExamples` when that cannot be."""
+    names = config.scalars
+    if names is None:
+        names = tuple(n for n in examples.scalar_names if n not in config.ignored and n not in unavailable(examples))
+    elif never := set(names) & set(unavailable(examples)):
+        raise InvalidExamples(f"scalars available for no candidate: {', '.join(sorted(never))}; leave them out")
+    embeddings = examples.embeddings if config.embeddings else examples.embeddings[:, :0]
+    examples = replace(examples.with_scalars(names), embeddings=embeddings)
     if config.fault_weight and (examples.fault is None or not config.shape.rank_hidden):
         raise InvalidExamples(
             "fault_weight is set, but auxiliary outcomes need recorded faults and a ranking head with hidden layers"
@@ -96,22 +100,19 @@ def optimizers(network: nn.Module, config: TrainConfig) -> list[torch.optim.Opti
 
 
 def fit_member(training: Batch, validation: Batch, config: TrainConfig, faults: int, seed: int) -> Network:
-    """One network: shuffled mini-batches of whole problems, stopped when held-out siblings are ranked no better."""
+    """One network: mini-batches of whole problems, stopped when held-out siblings are ranked no better."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = Network(training.rank.shape[1], training.task.shape[1], config.shape, faults)
         steppers = optimizers(network, config)
+        # Dealt once and then only reordered: gathering the rows anew in each epoch would cost more than learning does.
+        parts: tuple[torch.Tensor, ...] = torch.randperm(len(training.task)).split(config.batch)  # type: ignore[no-untyped-call]
+        batches = [training.take(problems) for problems in parts]
         best_loss, best_state, waited = float("inf"), copy.deepcopy(network.state_dict()), 0
         for _ in range(config.epochs):
             network.train()
-            for problems in torch.randperm(len(training.task)).split(config.batch):  # type: ignore[no-untyped-call]
-                batch = training.take(problems)
-                loss = total_loss(network(batch.rank, batch.task), batch, config)
-                for stepper in steppers:
-                    stepper.zero_grad()
-                loss.backward()  # type: ignore[no-untyped-call]
-                for stepper in steppers:
-                    stepper.step()
+            for turn in torch.randperm(len(batches)).tolist():
+                step(network, batches[turn], steppers, config)
             held_out = validation_loss(network, validation)
             if held_out < best_loss - 1e-5:
                 best_loss, best_state, waited = held_out, copy.deepcopy(network.state_dict()), 0
@@ -119,6 +120,16 @@ def fit_member(training: Batch, validation: Batch, config: TrainConfig, faults: 
                 break
         network.load_state_dict(best_state)
         return network
+
+
+def step(network: Network, batch: Batch, steppers: list[torch.optim.Optimizer], config: TrainConfig) -> None:
+    """One update of every parameter."""
+    loss = total_loss(network(batch.rank, batch.task), batch, config)
+    for stepper in steppers:
+        stepper.zero_grad()
+    loss.backward()  # type: ignore[no-untyped-call]
+    for stepper in steppers:
+        stepper.step()
 
 
 @torch.no_grad()
@@ -133,20 +144,14 @@ def fit(examples: Examples, config: TrainConfig, seed: int) -> Ensemble:
     rest, held_out = split(examples, (1 - config.calibration, config.calibration), seed)
     features = FeatureMap.fit(rest, config.components)
     names = fault_names(examples, config)
+    everything = Batch.of_examples(rest, features, names)
     members = nn.ModuleList()
     for member in range(config.members):
         # Linear networks that see the same problems come out equal; other validation problems make them differ.
-        training, validation = split(rest, (1 - config.validation, config.validation), seed + 1000 + member)
-        require_disjoint(training, validation, held_out)
-        members.append(
-            fit_member(
-                Batch.of_examples(training, features, names),
-                Batch.of_examples(validation, features, names),
-                config,
-                faults=len(names),
-                seed=seed + member,
-            )
-        )
+        rows = split_rows(rest, (1 - config.validation, config.validation), seed + 1000 + member)
+        require_disjoint(*(rest.take(part) for part in rows), held_out)
+        training, validation = (everything.take(torch.from_numpy(np.unique(rest.codes()[part]))) for part in rows)
+        members.append(fit_member(training, validation, config, faults=len(names), seed=seed + member))
     codes = held_out.codes()
     b, r = member_logits(members, features, held_out.embeddings, held_out.scalars, codes)
     weight = held_out.weight / np.bincount(codes, weights=held_out.weight)[codes]
@@ -177,7 +182,7 @@ def cheaper(config: TrainConfig) -> TrainConfig:
 
 
 def make_card(
-    examples: Examples, config: TrainConfig, ensemble: Ensemble, measured: Evaluation, passed_gates: tuple[Gate, ...]
+    examples: Examples, config: TrainConfig, ensemble: Ensemble, measured: Evaluation, held: tuple[Gate, ...]
 ) -> Card:
     """The card of a trained ensemble."""
     digest = hashlib.sha256(pack(ensemble)).hexdigest()
@@ -194,7 +199,7 @@ def make_card(
         code=CodeCard.here(),
         calibration=ensemble.calibration,
         evaluation=measured,
-        gates=passed_gates,
+        gates=held,
         caveats=tuple(caveats(measured, ensemble.calibration, config)),
         weights=f"weights-{digest[:12]}.safetensors",
         weights_sha256=digest,
