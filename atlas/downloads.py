@@ -103,7 +103,7 @@ def _continue(client: httpx.Client, url: str, partial: Path, total: int, advance
         with partial.open("ab") as file:
             if response.status_code == 200:
                 file.truncate(0)
-            for chunk in response.iter_raw(_CHUNK):
+            for chunk in response.iter_raw():  # unbuffered: what came before a break is kept
                 file.write(chunk)
                 advance(file.tell())
 

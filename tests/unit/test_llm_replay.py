@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
-import httpx
 import numpy as np
 import pytest
 
@@ -15,11 +13,10 @@ from atlas.llm.client import OpenAIClient
 from atlas.llm.replay import RecordingLLM, ReplayLLM
 from atlas.protocols import LLM, ModelTooLong, Sampling
 from atlas.types import Completion, Message
-from tests.support.fake_model import FakeModel
+from tests.support.model_wire import ASK, Wire
 
 pytestmark = pytest.mark.anyio
 
-ASK = [Message(role="user", content="Write a haiku.")]
 SAMPLING = Sampling(n=3, temperature=0.8, seed=5, max_tokens=30)
 
 
@@ -29,15 +26,7 @@ def anyio_backend() -> str:
 
 
 async def open_fake(**habits: Any) -> OpenAIClient:
-    model = FakeModel(**habits)
-
-    def handle(request: httpx.Request) -> httpx.Response:
-        body = json.loads(request.content) if request.content else None
-        code, reply, _ = model.route(request.url.path, request.headers.get("authorization"), body)
-        return httpx.Response(code, json=reply)
-
-    states = bool(habits.get("states"))
-    return await OpenAIClient.open("http://m", model.api_key, transport=httpx.MockTransport(handle), states=states)
+    return await Wire(**habits).open(states=bool(habits.get("states")))
 
 
 def plain(completion: Completion) -> tuple[Any, ...]:
