@@ -235,10 +235,10 @@ class _Judgement:
             index=step.check_index,
             outcome=outcome,
             integrity=step.integrity,
-            shown=texts.get("shown", step.shown),
-            expected=texts.get("expected"),
-            actual=texts.get("actual"),
-            message=message[:4_000],
+            message=_clean(message[:4_000]),
+            shown=_clean(texts.get("shown", step.shown)),
+            expected=_clean(texts["expected"]) if "expected" in texts else None,
+            actual=_clean(texts["actual"]) if "actual" in texts else None,
             stdout=show_text(_decoded(raw.stdout)),
             stderr=show_text(_decoded(raw.stderr)),
             truncated=raw.truncated,
@@ -297,6 +297,11 @@ def show_text(text: str) -> str:
         return text
     half, gone = MAX_OUTPUT // 2, len(text) - MAX_OUTPUT
     return f"{text[:half]}\n... {gone} characters left out ...\n{text[-half:]}"
+
+
+def _clean(text: str) -> str:
+    """The text with lone surrogates, which no record can carry, written as escapes."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _decoded(data: bytes) -> str:

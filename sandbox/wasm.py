@@ -55,7 +55,7 @@ posix._exit(0)
 
 
 class WasmSandbox:
-    """Runs Python programs in WebAssembly. Build it with `await WasmSandbox.open()`."""
+    """Runs Python programs in WebAssembly. Build it with `await WasmSandbox.start()`."""
 
     def __init__(self, prepared: _Prepared, concurrency: int) -> None:
         self._prepared = prepared
@@ -63,7 +63,7 @@ class WasmSandbox:
         self._ticker = _Ticker(prepared.engine)
 
     @classmethod
-    async def open(cls, *, concurrency: int | None = None, cache: Path | None = None) -> WasmSandbox:
+    async def start(cls, *, concurrency: int | None = None, cache: Path | None = None) -> WasmSandbox:
         """Load CPython, compiling it the first time (about 6 s), and prove that it runs.
 
         `concurrency` is how many programs run at once; by default one for each processor. Raises SandboxUnavailable.
@@ -93,6 +93,12 @@ class WasmSandbox:
     async def aclose(self) -> None:
         """Stop the clock. Programs that are running end with the tasks that run them."""
         await anyio.to_thread.run_sync(self._ticker.close)
+
+    async def __aenter__(self) -> WasmSandbox:
+        return self
+
+    async def __aexit__(self, *_exception: object) -> None:
+        await self.aclose()
 
     async def _execute(self, step: Step, limits: Limits) -> Raw:
         stdin = step.payload.get("stdin", "").encode("utf-8", "surrogateescape")
