@@ -32,10 +32,12 @@ class OpenAIClient:
     does not, or where its bill for n choices could not be trusted, one request each is sent with seed + i.
     """
 
-    def __init__(self, endpoint: Endpoint, capabilities: Capabilities, dialect: wire.Dialect, *, states: bool) -> None:
+    def __init__(
+        self, endpoint: Endpoint, capabilities: Capabilities, encoding: wire.EmbeddingFormat, *, states: bool
+    ) -> None:
         self._endpoint = endpoint
         self._capabilities = capabilities
-        self._dialect = dialect
+        self._encoding = encoding
         self._states = states
         self._most = sys.maxsize if capabilities.n else 1
 
@@ -66,7 +68,7 @@ class OpenAIClient:
             transport=transport,
         )
         try:
-            capabilities, dialect = await probe(endpoint, model)
+            capabilities, encoding = await probe(endpoint, model)
             if states and not capabilities.states:
                 raise ConfigError(
                     f"The server at {endpoint.url} does not send the model's states; only the embedded engine does. "
@@ -76,7 +78,7 @@ class OpenAIClient:
             with anyio.CancelScope(shield=True):
                 await endpoint.aclose()
             raise
-        return cls(endpoint, capabilities, dialect, states=states)
+        return cls(endpoint, capabilities, encoding, states=states)
 
     def __repr__(self) -> str:
         return f"OpenAIClient({self._endpoint.url!r}, model={self._capabilities.model!r})"
@@ -208,12 +210,12 @@ class OpenAIClient:
         return wire.completion(reply, seed=None, temperature=None, states=True)
 
     async def _embed(self, text: str) -> NDArray[np.float32] | ModelTooLong:
-        payload = wire.embedding_payload(text, model=self._capabilities.model, dialect=self._dialect)
+        payload = wire.embedding_payload(text, model=self._capabilities.model, encoding=self._encoding)
         try:
             reply = await self._endpoint.post("embeddings", payload, replies.EmbeddingsReply)
         except Refused as refusal:
             return _too_long(refusal)
-        read, words = reply.usage.prompt_tokens if reply.usage else 0, len(text.split())
+        read, words = (reply.usage.prompt_tokens if reply.usage else None) or 0, len(text.split())
         if 0 < read < words:
             # No tokeniser joins words across blanks: fewer tokens than words means that the server clipped the text.
             return ModelTooLong(message=f"The server read only {read} tokens of a text of {words} words.")

@@ -33,9 +33,9 @@ class Timeouts:
     """
 
     connect: float = 5.0
-    read: float = 300.0
-    total: float = 600.0
-    deadline: float = 900.0
+    read: float = 600.0
+    total: float = 900.0
+    deadline: float = 1200.0
 
 
 class Refused(ModelReplyError):
@@ -83,6 +83,8 @@ class Endpoint:
         self._http = httpx.AsyncClient(
             headers={"Authorization": f"Bearer {self._key}"} if self._key else {},
             timeout=httpx.Timeout(timeouts.read, connect=timeouts.connect, pool=None),
+            # Servers close idle connections after seconds (uvicorn: 5); one that is just closing must not be reused.
+            limits=httpx.Limits(max_connections=concurrency, keepalive_expiry=2.0),
             follow_redirects=False,
             # Proxies from the environment are for the world outside; sent through one, loopback would not be reached.
             trust_env=not _is_loopback(url.host),
@@ -99,8 +101,7 @@ class Endpoint:
 
     async def post(self, path: str, payload: Mapping[str, Any], kind: type[Reply]) -> Reply:
         """The reply to `payload` POSTed to `path`. Raises Refused, ModelUnavailable, ModelReplyError."""
-        content = json.dumps(payload, ensure_ascii=False).encode("utf-8", "replace")
-        body = await self._call("POST", path, content)
+        body = await self._call("POST", path, json.dumps(payload).encode("ascii"))
         return replies.parse(kind, body, url=f"{self.url}/{path}", secret=self._key)
 
     async def aclose(self) -> None:

@@ -13,7 +13,7 @@ from atlas.errors import ConfigError, ModelReplyError
 from atlas.llm import replies, wire
 from atlas.llm.endpoint import Endpoint, Refused
 from atlas.llm.replies import ChatReply, ModelEntry
-from atlas.llm.wire import Dialect
+from atlas.llm.wire import EmbeddingFormat
 from atlas.protocols import Capabilities
 
 _MAX_TOKENS = 16
@@ -27,31 +27,30 @@ _BAD_REQUEST = (400, 405, 415, 422, 501)
 """How servers say that they don't take a field."""
 
 
-async def probe(endpoint: Endpoint, model: str | None) -> tuple[Capabilities, Dialect]:
-    """What the server at `endpoint` can do with `model`, or with its first model.
+async def probe(endpoint: Endpoint, model: str | None) -> tuple[Capabilities, EmbeddingFormat]:
+    """What the server at `endpoint` can do with `model`, or with its first model; and how it packs embeddings.
 
     Raises ConfigError (no such model, wrong key, wrong address), ModelUnavailable, ModelReplyError.
     """
     try:
         entry = await _find_model(endpoint, model)
         accepted, reply = await _chat(endpoint, entry.id)
-        embedding_format = await _embedding_format(endpoint, entry.id)
+        encoding = await _embedding_format(endpoint, entry.id)
     except Refused as refusal:
         raise _as_configuration(endpoint, refusal) from None
     logprobs = "logprobs" in accepted and reply.counted is not None
-    counts_all = _counts_all(reply)
     capabilities = Capabilities(
         model=entry.id,
-        n="n" in accepted and _honours_n(reply) and (logprobs or counts_all),
+        n="n" in accepted and _honours_n(reply) and (logprobs or _counts_all(reply)),
         logprobs=logprobs,
-        embeddings=embedding_format is not None,
+        embeddings=encoding is not None,
         states=entry.atlas.states,
         seeds="seeds" in accepted,
         model_sha256=entry.atlas.model_sha256 or None,
         max_embed_tokens=entry.atlas.max_embed_tokens,
         engine=entry.atlas.engine,
     )
-    return capabilities, Dialect(counts_all=counts_all, embedding_format=embedding_format or "base64")
+    return capabilities, encoding or "base64"
 
 
 async def _find_model(endpoint: Endpoint, name: str | None) -> ModelEntry:
@@ -67,7 +66,7 @@ async def _find_model(endpoint: Endpoint, name: str | None) -> ModelEntry:
         raise ConfigError(f"The server at {endpoint.url} serves no model. Load one there, or use another server.")
     if name is None:
         return models[0]
-    found = next((m for m in models if name == m.id or name in m.aliases), None)
+    found = next((m for m in models if name == m.id or name in (m.aliases or ())), None)
     if found is None:
         have = ", ".join(repr(m.id[:200]) for m in models[:5]) + (", …" if len(models) > 5 else "")
         raise ConfigError(
@@ -125,10 +124,11 @@ def _counts_all(reply: ChatReply) -> bool:
     return full and reply.usage.completion_tokens >= len(reply.choices) * _MAX_TOKENS
 
 
-async def _embedding_format(endpoint: Endpoint, model: str) -> Any:
+async def _embedding_format(endpoint: Endpoint, model: str) -> EmbeddingFormat | None:
     """The encoding in which the server gives embeddings of a text, or None where it gives none."""
-    for dialect in (Dialect(embedding_format="base64"), Dialect(embedding_format="float")):
-        payload = wire.embedding_payload("def f(x): return x", model=model, dialect=dialect)
+    encodings: tuple[EmbeddingFormat, ...] = ("base64", "float")
+    for encoding in encodings:
+        payload = wire.embedding_payload("def f(x): return x", model=model, encoding=encoding)
         try:
             wire.vector(await endpoint.post("embeddings", payload, replies.EmbeddingsReply))
         except Refused as refusal:
@@ -138,7 +138,7 @@ async def _embedding_format(endpoint: Endpoint, model: str) -> Any:
             # A web page or another schema at this address: not embeddings, whatever it is.
             continue
         else:
-            return dialect.embedding_format
+            return encoding
     return None
 
 

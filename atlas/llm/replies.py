@@ -68,7 +68,7 @@ class ChoiceReply(_Foreign):
 
 class UsageReply(_Foreign):
     prompt_tokens: int = Field(ge=0)
-    completion_tokens: int = Field(default=0, ge=0)
+    completion_tokens: int = Field(ge=0)
 
 
 class ChatReply(_Foreign):
@@ -79,9 +79,14 @@ class ChatReply(_Foreign):
 
     @property
     def counted(self) -> int | None:
-        """Log-probability entries of all choices together, or None where a choice has none."""
-        entries = [choice.logprobs.content if choice.logprobs else None for choice in self.choices]
-        return None if any(e is None for e in entries) else sum(len(e or ()) for e in entries)
+        """Log-probability entries of all choices together, or None where a text has none."""
+        total = 0
+        for choice in self.choices:
+            entries = choice.logprobs.content if choice.logprobs else None
+            if entries is None and choice.message.content:
+                return None
+            total += len(entries or ())
+        return total
 
 
 class AtlasAdvert(_Foreign):
@@ -96,7 +101,7 @@ class AtlasAdvert(_Foreign):
 
 class ModelEntry(_Foreign):
     id: str
-    aliases: tuple[str, ...] = ()
+    aliases: tuple[str, ...] | None = None
     atlas: AtlasAdvert = AtlasAdvert()
 
 
@@ -110,11 +115,15 @@ class VectorReply(_Foreign):
     embedding: str | tuple[float, ...]
 
 
+class EmbeddingUsageReply(_Foreign):
+    prompt_tokens: int | None = None
+
+
 class EmbeddingsReply(_Foreign):
     """Answer of POST /embeddings to one text."""
 
     data: tuple[VectorReply, ...] = Field(min_length=1, max_length=1)
-    usage: UsageReply | None = None
+    usage: EmbeddingUsageReply | None = None
 
 
 Reply = TypeVar("Reply", bound=BaseModel)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -20,15 +19,7 @@ TOP_LOGPROBS = 2
 """The generated token and one other: what the runner-up needs."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Dialect:
-    """Habits of one server that only the client needs to know.
-
-    `counts_all`: its usage counts every one of n choices (llama.cpp's server counts one).
-    """
-
-    counts_all: bool = False
-    embedding_format: Literal["base64", "float"] = "base64"
+EmbeddingFormat = Literal["base64", "float"]
 
 
 def chat_payload(
@@ -145,17 +136,19 @@ def usage(reply: ChatReply, *, max_tokens: int) -> Usage:
 
     The larger of the two is taken, because entries may leave out tokens that were paid for; a report above what
     `max_tokens` allows is a lie and yields to the count. A server that counts one choice and gives no entries is never
-    asked for n > 1: see `atlas.llm.probe`.
+    asked for n > 1: see `atlas.llm.probe`. Raises ModelReplyError where a text is said to have cost nothing.
     """
     reported, counted = reply.usage.completion_tokens, reply.counted
+    if counted is None and reported == 0:
+        raise ModelReplyError("The model server reports 0 tokens for an answer, so that no token budget can be kept.")
     if counted is not None and reported > len(reply.choices) * max_tokens:
         reported = counted
     return Usage(prompt_tokens=reply.usage.prompt_tokens, completion_tokens=max(reported, counted or 0))
 
 
-def embedding_payload(text: str, *, model: str, dialect: Dialect) -> Mapping[str, Any]:
+def embedding_payload(text: str, *, model: str, encoding: EmbeddingFormat) -> Mapping[str, Any]:
     """Body of POST /embeddings for one text."""
-    return {"model": model, "input": text, "encoding_format": dialect.embedding_format}
+    return {"model": model, "input": text, "encoding_format": encoding}
 
 
 def vector(reply: EmbeddingsReply) -> NDArray[np.float32]:

@@ -67,7 +67,7 @@ async def test_retries_are_bounded(failure: Answer, kind: type[Exception], compl
         (status(500, "input is too large to process"), Refused, "too large"),
         (status(503, x_should_retry="false"), Refused, "503"),
         (status(429, Retry_After="3600"), ModelUnavailable, "come back in 3600 s"),
-        (httpx.ReadTimeout(""), ModelUnavailable, "sent nothing for 300 s"),
+        (httpx.ReadTimeout(""), ModelUnavailable, "sent nothing for 600 s"),
         (httpx.RemoteProtocolError("Server disconnected"), ModelUnavailable, "without an answer"),
         (httpx.Response(200, text="<html>"), ModelReplyError, "HTML"),
         (httpx.Response(204), ModelReplyError, "empty body"),
@@ -151,3 +151,11 @@ async def test_a_body_without_end_does_not_fill_the_memory(monkeypatch: pytest.M
     monkeypatch.setattr("atlas.llm.endpoint._MAX_BODY", 1000)
     with pytest.raises(ModelReplyError, match="sent more than"):
         await client.sample(ASK, sampling(1))
+
+
+async def test_text_travels_unchanged_even_where_it_is_no_unicode() -> None:
+    wire = Wire()
+    client = await wire.open()
+    odd = "é \u0000 \ud800 \U0001f600"
+    await client.embed([odd])
+    assert wire.bodies[0]["input"] == odd

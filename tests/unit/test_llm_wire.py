@@ -141,6 +141,12 @@ def test_completion_tokens_count_every_choice(reported: int, entries: list[int] 
     assert (usage.prompt_tokens, usage.completion_tokens) == (11, expected)
 
 
+def test_an_answer_that_is_said_to_have_cost_nothing_is_refused() -> None:
+    with pytest.raises(ModelReplyError, match="reports 0 tokens"):
+        wire.usage(reply(choice("text"), completion=0), max_tokens=8)
+    assert wire.usage(reply(choice(""), completion=0), max_tokens=8).completion_tokens == 0
+
+
 def test_payload_says_everything_a_server_might_default_otherwise() -> None:
     messages = [Message(role="user", content="hi")]
     body = wire.chat_payload(messages, SAMPLING, capabilities=FULL, start=1, n=2, states=True)
@@ -183,7 +189,7 @@ def test_vectors_that_are_none(sent: Any) -> None:
         (b'{"choices":[{"message":{"content":"a"}}]}', "usage"),
         (b'{"choices":[{"message":{"content":7}}],"usage":{"prompt_tokens":1}}', "message.content"),
         (b'{"choices":[{"message":{"content":"a"}}],"usage":{"prompt_tokens":-1}}', "prompt_tokens"),
-        (b'{"choices":[{"text":"a"}],"usage":{"prompt_tokens":1}}', "message"),
+        (b'{"choices":[{"text":"a"}],"usage":{"prompt_tokens":1,"completion_tokens":1}}', "message"),
         (b'["choices"]', "another schema"),
         (b'{"error":"boom"}', "boom"),
         (b"\xff\xfe\x00", "JSON"),
