@@ -155,7 +155,7 @@ async def test_a_body_without_end_does_not_fill_the_memory(monkeypatch: pytest.M
 
 async def test_text_travels_unchanged_even_where_it_is_no_unicode() -> None:
     wire = Wire()
-    client = await wire.open()
+    client = await wire.open(httpx.Response(200, json={"data": [{"embedding": [1.0]}]}))
     odd = "é \u0000 \ud800 \U0001f600"
     await client.embed([odd])
     assert wire.bodies[0]["input"] == odd
