@@ -78,14 +78,13 @@ class Shards:
                 f"{self.folder} holds labels of {problem.id} that came of other checks than it has now; "
                 "label into another folder"
             )
-        if len(self.waiting) >= PROBLEMS_IN_SHARD:
-            await self.flush()
+        await self.flush(PROBLEMS_IN_SHARD)
 
-    async def flush(self) -> None:
-        """Write what waits as one shard."""
+    async def flush(self, least: int) -> None:
+        """Write what waits, a shard at a time, for as long as `least` problems wait."""
         async with self.writing:
-            batch, self.waiting = self.waiting, []
-            if batch:
+            while len(self.waiting) >= least:
+                batch, self.waiting = self.waiting[:PROBLEMS_IN_SHARD], self.waiting[PROBLEMS_IN_SHARD:]
                 await anyio.to_thread.run_sync(export, self.run, self.folder, batch)
 
 
@@ -108,7 +107,7 @@ async def label(
         outcome = await Stages(run, parts, limits or Concurrency()).all(kept, progress, shards.add)
     finally:
         with anyio.CancelScope(shield=True):
-            await shards.flush()
+            await shards.flush(1)
     return replace(outcome, excluded=(*left_out, *outcome.excluded))
 
 

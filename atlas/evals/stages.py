@@ -17,7 +17,7 @@ import anyio.to_thread
 from atlas.errors import AtlasError, ModelError
 from atlas.evals.fingerprints import fingerprint
 from atlas.evals.generate import generate, recorded
-from atlas.evals.grade import SandboxFailed, grade, read_grades
+from atlas.evals.grade import PAUSE_S, SandboxFailed, grade, read_grades
 from atlas.evals.problems import Excluded, Problem
 from atlas.evals.progress import Progress
 from atlas.evals.references import References
@@ -48,6 +48,7 @@ class Parts:
     fingerprinter: Fingerprinter
     sandbox: Sandbox
     references: References
+    pause_s: float = PAUSE_S
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,7 +164,7 @@ class Stages:
         async with self._fingerprint:
             made = await fingerprint(self.run, settled, candidates, self.parts.fingerprinter)
         async with self._sandbox:
-            graded = await grade(self.run, settled, candidates, self.parts.sandbox)
+            graded = await grade(self.run, settled, candidates, self.parts.sandbox, pause_s=self.parts.pause_s)
         grades = read_grades(self.run, settled)
         if finished is not None:
             await finished(settled)
