@@ -37,8 +37,10 @@ async def open_engine(path: Path | None) -> AsyncEngine:
     engine = sqlite_engine(name)
     try:
         async with engine.connect() as conn:
-            await (await conn.execution_options(atlas_write=True)).run_sync(_make_or_check, name)
+            await (await conn.execution_options(atlas_begin="BEGIN IMMEDIATE")).run_sync(_make_or_check, name)
             await conn.commit()
+            # Only now that it is ours: this writes to the file, and SQLite refuses it within a transaction.
+            await (await conn.execution_options(atlas_begin=None)).exec_driver_sql("PRAGMA journal_mode=WAL")
     except DBAPIError as exc:
         await engine.dispose()
         raise ConfigError(
@@ -64,13 +66,15 @@ def sqlite_engine(name: str) -> AsyncEngine:
     def tune(connection: Any, _: Any) -> None:
         connection.isolation_level = None  # the driver's own idea of when to begin stays out of it
         cursor = connection.cursor()
-        for pragma in (f"busy_timeout={BUSY_TIMEOUT_MS}", "journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
+        for pragma in (f"busy_timeout={BUSY_TIMEOUT_MS}", "synchronous=NORMAL", "foreign_keys=ON"):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 
     @event.listens_for(engine.sync_engine, "begin")
     def begin(conn: Connection) -> None:
-        conn.exec_driver_sql("BEGIN IMMEDIATE" if conn.get_execution_options().get("atlas_write") else "BEGIN")
+        statement = conn.get_execution_options().get("atlas_begin", "BEGIN")
+        if statement is not None:
+            conn.exec_driver_sql(statement)
 
     return engine
 
@@ -80,7 +84,7 @@ async def transaction(engine: AsyncEngine, *, write: bool = False) -> AsyncItera
     """One transaction. Raises StoreFull or StoreUnavailable for the driver's errors, and IntegrityError as it is."""
     try:
         async with engine.connect() as plain:
-            conn = await plain.execution_options(atlas_write=write)
+            conn = await plain.execution_options(atlas_begin="BEGIN IMMEDIATE" if write else "BEGIN")
             async with conn.begin():
                 yield conn
     except IntegrityError:

@@ -64,6 +64,9 @@ class BodyTooLarge(HTTPException):
     def __init__(self, limit: int) -> None:
         super().__init__(413, f"The body is larger than {limit} bytes.")
 
+    def __str__(self) -> str:
+        return self.detail
+
 
 class BadHeader(ApiError):
     """A header that cannot be read."""
@@ -75,24 +78,32 @@ class Stopping(ApiError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kind:
-    """One kind of problem. `shown` is False where the exception's text is for the log and not for the client."""
+    """One kind of problem.
+
+    `shown` is False where the exception's text is for the log and not for the client. `unread` is True where the
+    answer comes before the body was read: then the connection is closed, or the rest would have to be read for naught.
+    """
 
     status: int
     code: str
     title: str
     retry_after_s: int | None = None
     shown: bool = True
+    unread: bool = False
 
 
 INTERNAL = Kind(status=500, code="internal-error", title="Internal error", shown=False)
 
 KINDS: dict[type[Exception], Kind] = {
     BadHeader: Kind(status=400, code="bad-header", title="A header cannot be read"),
-    Unauthenticated: Kind(status=401, code="unauthenticated", title="An API key is needed"),
-    CrossOrigin: Kind(status=403, code="cross-origin", title="Cross-origin requests are refused"),
+    Unauthenticated: Kind(status=401, code="unauthenticated", title="An API key is needed", unread=True),
+    CrossOrigin: Kind(status=403, code="cross-origin", title="Cross-origin requests are refused", unread=True),
     NotFound: Kind(status=404, code="not-found", title="Not found"),
-    UnsupportedMedia: Kind(status=415, code="unsupported-media-type", title="The body must be application/json"),
-    WrongHost: Kind(status=421, code="wrong-host", title="This service does not answer for that host"),
+    BodyTooLarge: Kind(status=413, code="payload-too-large", title="The body is too large", unread=True),
+    UnsupportedMedia: Kind(
+        status=415, code="unsupported-media-type", title="The body must be application/json", unread=True
+    ),
+    WrongHost: Kind(status=421, code="wrong-host", title="This service does not answer for that host", unread=True),
     IdempotencyConflict: Kind(status=422, code="idempotency-conflict", title="Idempotency-Key used with another body"),
     InvalidCheck: Kind(status=422, code="invalid-check", title="A check cannot be read"),
     ModelReplyError: Kind(status=502, code="model-reply", title="The model's server gave no usable answer"),
@@ -113,9 +124,7 @@ KINDS: dict[type[Exception], Kind] = {
     Exception: INTERNAL,
 }
 
-_HTTP_CODES = {
-    400: "malformed-body", 404: "not-found", 405: "method-not-allowed", 413: "payload-too-large",
-}
+_HTTP_CODES = {400: "malformed-body", 404: "not-found", 405: "method-not-allowed"}
 
 
 def kind_of(exc: BaseException) -> Kind:
@@ -146,6 +155,8 @@ def problem(
     sent = dict(headers or {})
     if kind.retry_after_s is not None:
         sent.setdefault("Retry-After", str(kind.retry_after_s))
+    if kind.unread:
+        sent["Connection"] = "close"
     if kind.status == 401:
         sent["WWW-Authenticate"] = "Bearer"
     return JSONResponse(body, kind.status, headers=sent, media_type="application/problem+json")

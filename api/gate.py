@@ -11,6 +11,7 @@ import re
 from collections.abc import Collection, Sequence
 from urllib.parse import urlsplit
 
+from anyio import move_on_after
 from pydantic import SecretStr
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -19,6 +20,10 @@ from api.config import LOOPBACK_NAMES, ApiConfig
 from api.errors import ApiError, BodyTooLarge, CrossOrigin, Unauthenticated, WrongHost, problem_of
 from api.ids import new_id
 
+DRAIN_BYTES = 16 * 1024 * 1024
+DRAIN_S = 2.0
+
+_HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[\w.-]+)(?::\d+)?")
 _REQUEST_ID = re.compile(r"[\w.:-]{1,128}")
 
 
@@ -61,6 +66,7 @@ class Gate:
         request_id = given if _REQUEST_ID.fullmatch(given) else new_id("req")
         state = scope.setdefault("state", {})
         state["request_id"] = request_id
+        body = _Body(receive, self._max_body_bytes)
 
         async def answer(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -68,6 +74,8 @@ class Gate:
                 sent["X-Request-Id"] = request_id
                 sent["X-Content-Type-Options"] = "nosniff"
                 sent.setdefault("Cache-Control", "no-store")
+                if sent.get("connection") == "close" and "expect" not in headers:
+                    await body.drain()
             await send(message)
 
         try:
@@ -75,7 +83,7 @@ class Gate:
         except (ApiError, BodyTooLarge) as exc:
             await problem_of(scope, exc)(scope, receive, answer)
             return
-        await self._app(scope, self._limited(receive), answer)
+        await self._app(scope, body.receive, answer)
 
     def _admit(self, path: str, headers: Headers) -> str | None:
         """Who asks; None for a path that is open to all. Raises what refuses the request."""
@@ -92,20 +100,37 @@ class Gate:
             return self._keyring.holder(headers.get("authorization"))
         return None
 
-    def _limited(self, receive: Receive) -> Receive:
-        """`receive`, refusing a body that grows too large whatever its headers say."""
-        seen = 0
 
-        async def limited() -> Message:
-            nonlocal seen
-            message = await receive()
-            if message["type"] == "http.request":
-                seen += len(message.get("body", b""))
-                if seen > self._max_body_bytes:
-                    raise BodyTooLarge(self._max_body_bytes)
-            return message
+class _Body:
+    """A request's body on its way in: refused where it grows too large, whatever its headers say."""
 
-        return limited
+    def __init__(self, receive: Receive, max_bytes: int) -> None:
+        self._receive = receive
+        self._max_bytes = max_bytes
+        self._seen = 0
+        self._done = False
+
+    async def receive(self) -> Message:
+        """The next part. Raises BodyTooLarge."""
+        message = await self._receive()
+        if message["type"] == "http.request":
+            self._seen += len(message.get("body", b""))
+            self._done = not message.get("more_body", False)
+            if self._seen > self._max_bytes:
+                raise BodyTooLarge(self._max_bytes)
+        return message
+
+    async def drain(self) -> None:
+        """Read on for a while and forget it.
+
+        A connection closed upon unread bytes is reset, and the client might never see why it was refused.
+        """
+        drained = 0
+        with move_on_after(DRAIN_S):
+            while not self._done and drained < DRAIN_BYTES:
+                message = await self._receive()
+                drained += len(message.get("body", b""))
+                self._done = not message.get("more_body", False)
 
 
 def _digest(token: str) -> bytes:
@@ -120,8 +145,6 @@ def _hosts(config: ApiConfig) -> Collection[str]:
 
 
 def _host_name(host: str) -> str:
-    """The name in a Host header, without port and brackets."""
-    try:
-        return (urlsplit(f"//{host}").hostname or "").lower()
-    except ValueError:
-        return ""
+    """The name in a Host header, without port and brackets; empty where it is none."""
+    match = _HOST.fullmatch(host)
+    return "" if match is None else match[1].strip("[]").lower()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Mapping
 from enum import Enum, auto
 
@@ -160,8 +161,8 @@ class Job:
 
     async def _write(self, ending: Ending | None) -> None:
         """Write the ending, patiently: a full disk may find room. Given up, the lease runs out and it is run again."""
-        loop = asyncio.get_running_loop()
-        until, pause = loop.time() + FINISH_PATIENCE_S, 0.2
+        patience_s = 0.0 if self._stop is Stop.SHUTDOWN else FINISH_PATIENCE_S
+        until, pause = time.monotonic() + patience_s, 0.2
         while True:
             events = self._outbox.take()
             try:
@@ -175,9 +176,9 @@ class Job:
                 return
             except StoreError as exc:
                 self._outbox.give_back(events)
-                if loop.time() + pause > until or self._stop is Stop.SHUTDOWN:
-                    log.error("an ending is not written: %s", exc, extra={"action": "write_failed", **self._extra})
-                    return
+                log.error("an ending is not written: %s", exc, extra={"action": "write_failed", **self._extra})
+            if time.monotonic() + pause > until:
+                return
             await asyncio.sleep(pause)
             pause = min(2 * pause, 5.0)
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 
@@ -29,3 +31,13 @@ async def in_process(config: ApiConfig, atlas: FakeAtlas | None = None) -> Async
         transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8000", timeout=30) as client:
             yield client
+
+
+def read_events(text: str) -> list[dict[str, Any]]:
+    """The data of every event in a Server-Sent Events text, in order; comments and what is not yet whole left out."""
+    events = []
+    for block in text.split("\n\n")[:-1]:
+        lines = [line.removeprefix("data: ") for line in block.split("\n") if line.startswith("data: ")]
+        if lines:
+            events.append(json.loads("\n".join(lines)))
+    return events
