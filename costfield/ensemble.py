@@ -62,7 +62,8 @@ def member_logits(
     members: nn.ModuleList, features: FeatureMap, embeddings: Floats, scalars: Floats, task: Ints
 ) -> tuple[F64, F64]:
     """Each member's task logit (m, n), repeated for all siblings, and rank logit (m, n). Dropout off, uncalibrated."""
-    rank, level = (torch.from_numpy(view) for view in features(embeddings, scalars, task))
+    with np.errstate(over="ignore", invalid="ignore"):  # whoever asks checks that the logits are finite
+        rank, level = (torch.from_numpy(view) for view in features(embeddings, scalars, task))
     members.eval()
     says = [member(rank, level) for member in members]
     b = torch.stack([say.task for say in says]).double().numpy()[:, task]
