@@ -12,7 +12,7 @@ import uvicorn
 from fastapi import FastAPI
 from starlette.types import Lifespan
 
-from api import errors
+from api import errors, openapi
 from api.config import ApiConfig, base_url, bind, check_config
 from api.gate import Gate
 from api.ports import OpenSolver
@@ -102,10 +102,12 @@ class _Server(uvicorn.Server):
 def _build(config: ApiConfig, lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
     # No documentation pages: they load scripts from elsewhere. The schema itself is at /openapi.json.
     app = FastAPI(
-        title="Atlas", version=VERSION, docs_url=None, redoc_url=None, redirect_slashes=False, lifespan=lifespan
+        title="Atlas", version=VERSION, description="Coding tasks in, checked programs out.", lifespan=lifespan,
+        docs_url=None, redoc_url=None, redirect_slashes=False,
     )
     app.include_router(router)
     app.include_router(probes)
     app.add_middleware(Gate, config=config)
     errors.install(app)
+    openapi.install(app)
     return app

@@ -153,6 +153,8 @@ def problem(
     if errors:
         body["errors"] = list(errors)
     sent = dict(headers or {})
+    if body["request_id"] is not None:  # an internal error is answered outside of what adds it elsewhere
+        sent["X-Request-Id"] = body["request_id"]
     if kind.retry_after_s is not None:
         sent.setdefault("Retry-After", str(kind.retry_after_s))
     if kind.unread:

@@ -49,7 +49,10 @@ class Keyring:
 
 
 class Gate:
-    """The middleware. Paths under /v1 need a key where keys are set; probes and the schema do not."""
+    """The middleware. Paths under /v1 need a key where keys are set; probes and the schema do not.
+
+    Probes tell a stranger yes or no and the version, but no details.
+    """
 
     def __init__(self, app: ASGIApp, config: ApiConfig) -> None:
         self._app = app
@@ -86,7 +89,7 @@ class Gate:
         await self._app(scope, body.receive, answer)
 
     def _admit(self, path: str, headers: Headers) -> str | None:
-        """Who asks; None for a path that is open to all. Raises what refuses the request."""
+        """Who asks; None for a stranger at a path that is open to all. Raises what refuses the request."""
         host = headers.get("host", "")
         if self._hosts and _host_name(host) not in self._hosts:
             raise WrongHost("The Host header names a host that this service does not answer for.")
@@ -96,9 +99,12 @@ class Gate:
         length = headers.get("content-length", "0")
         if length.isdecimal() and int(length) > self._max_body_bytes:
             raise BodyTooLarge(self._max_body_bytes)
-        if path == "/v1" or path.startswith("/v1/"):
+        try:
             return self._keyring.holder(headers.get("authorization"))
-        return None
+        except Unauthenticated:
+            if path == "/v1" or path.startswith("/v1/"):
+                raise
+            return None
 
 
 class _Body:

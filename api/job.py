@@ -18,6 +18,7 @@ from api.schemas import TaskSpec
 from api.store import Ending, Lease, LeaseLost, Record, Store, StoreError, TaskStatus
 from atlas.errors import SolveInterrupted
 from atlas.types import Budget, Solution, Status
+from sandbox.errors import SandboxError
 
 FLUSH_S = 0.05
 FINISH_PATIENCE_S = 60.0
@@ -48,14 +49,16 @@ class Job:
         self._config = config
         self._spec = TaskSpec.model_validate_json(record.request)
         self._provenance = {**provenance, "seed": self._spec.seed}
-        self._outbox = Outbox(len(self._spec.checks))
+        self._outbox = Outbox(len(self._spec.checks), has_hidden=bool(self._spec.hidden_checks))
         self._stop: Stop | None = None
+        self._hasty = False
         self._stopped = asyncio.Event()
         self._reported = asyncio.Event()
         self._ended = asyncio.Event()
 
     def stop(self, why: Stop) -> None:
-        """Cancel the solver. The first reason counts."""
+        """Cancel the solver. The first reason counts, but a shutdown always makes haste."""
+        self._hasty = self._hasty or why is Stop.SHUTDOWN
         if self._stop is None:
             self._stop = why
             self._stopped.set()
@@ -152,7 +155,11 @@ class Job:
             cause = error.__cause__ or error
         kind = kind_of(cause) if cause is not None else kind_of(Exception())
         log.error("task failed: %s", kind.code, exc_info=error, extra={"action": "task_failed", **self._extra})
-        return kind.code, str(cause)[:2_000] if kind.shown else "Something went wrong here; the log has the details."
+        if not kind.shown:
+            return kind.code, "Something went wrong here; the log has the details."
+        # What the sandbox says may quote a check, and what is hidden is quoted nowhere.
+        quiet = self._spec.hidden_checks and isinstance(cause, SandboxError)
+        return kind.code, f"{kind.title}." if quiet else str(cause)[:2_000]
 
     def _result(self, solution: Solution | None) -> str | None:
         if solution is None:
@@ -161,8 +168,7 @@ class Job:
 
     async def _write(self, ending: Ending | None) -> None:
         """Write the ending, patiently: a full disk may find room. Given up, the lease runs out and it is run again."""
-        patience_s = 0.0 if self._stop is Stop.SHUTDOWN else FINISH_PATIENCE_S
-        until, pause = time.monotonic() + patience_s, 0.2
+        until, pause = time.monotonic() + FINISH_PATIENCE_S, 0.2
         while True:
             events = self._outbox.take()
             try:
@@ -177,7 +183,7 @@ class Job:
             except StoreError as exc:
                 self._outbox.give_back(events)
                 log.error("an ending is not written: %s", exc, extra={"action": "write_failed", **self._extra})
-            if time.monotonic() + pause > until:
+            if self._hasty or time.monotonic() + pause > until:
                 return
             await asyncio.sleep(pause)
             pause = min(2 * pause, 5.0)

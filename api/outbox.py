@@ -8,6 +8,7 @@ import logging
 import math
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from api.ports import Event
 from api.store import NewEvent
@@ -21,14 +22,14 @@ log = logging.getLogger("atlas.api")
 
 
 class Outbox:
-    """Events of one run that are not written yet. Checks from index `n_visible` on are hidden.
+    """Events of one run that are not written yet.
 
     `filled` is set when there is something to take. Use it on the event loop's thread only.
     """
 
-    def __init__(self, n_visible: int) -> None:
+    def __init__(self, n_visible: int, *, has_hidden: bool) -> None:
         self.filled = asyncio.Event()
-        self._n_visible = n_visible
+        self._scrubber = Scrubber(n_visible=n_visible, has_hidden=has_hidden)
         self._waiting: list[NewEvent] = []
         self._n = 0
 
@@ -40,7 +41,7 @@ class Outbox:
                 log.warning("a run reports too many events", extra={"action": "events_dropped", "event": event.name})
             return
         try:
-            data = _bounded(scrub(event.data, self._n_visible))
+            data = _bounded(self._scrubber.scrub(event.data))
         except TypeError as exc:  # an unfit event must not end the task that it tells of
             log.error("an event cannot be kept: %s", exc, extra={"action": "event_unfit", "event": event.name})
             data = json.dumps({"omitted": str(exc)})
@@ -60,42 +61,58 @@ class Outbox:
             self.filled.set()
 
 
-def scrub(value: object, n_visible: int, depth: int = 0) -> object:
-    """`value` as plain JSON: without what tells of hidden checks, without NaN, with strings of bounded length."""
-    if depth > MAX_DEPTH:
-        return None
-    if isinstance(value, Mapping):
-        return _scrub_mapping(value, n_visible, depth)
-    if isinstance(value, Sequence) and not isinstance(value, (str, bytes)):
-        return [scrub(item, n_visible, depth + 1) for item in value]
-    if isinstance(value, str):
-        return str(value)[:MAX_STRING_CHARS]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    if value is None or isinstance(value, (bool, int, float)):
-        return value
-    raise TypeError(f"an event holds a {type(value).__name__}, which JSON has no word for")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scrubber:
+    """Makes plain JSON of an event's data: without what tells of hidden checks or is not finite, strings bounded.
 
+    Checks from index `n_visible` on are hidden, marked so or not.
+    """
 
-def _scrub_mapping(value: Mapping[object, object], n_visible: int, depth: int) -> dict[str, object]:
-    if _is_hidden(value, n_visible):
-        return {"index": value.get("index"), "outcome": str(value["outcome"]), "hidden": True}
-    told = {str(key): scrub(item, n_visible, depth + 1) for key, item in value.items()}
-    checks = value.get("checks")
-    if isinstance(checks, Sequence) and any(
-        isinstance(check, Mapping) and _is_hidden(check, n_visible) and str(check["outcome"]) != "PASS"
-        for check in checks
-    ):
-        told.pop("message", None)  # it speaks of the check that did not pass
-    return told
+    n_visible: int
+    has_hidden: bool
 
+    def scrub(self, value: object, depth: int = 0) -> object:
+        """Raises TypeError for what JSON has no word for."""
+        if depth > MAX_DEPTH:
+            return None
+        if isinstance(value, Mapping):
+            return self._mapping(value, depth)
+        if isinstance(value, Sequence) and not isinstance(value, (str, bytes)):
+            return [self.scrub(item, depth + 1) for item in value]
+        if isinstance(value, str):
+            return str(value)[:MAX_STRING_CHARS]
+        if isinstance(value, float) and not math.isfinite(value):
+            return None
+        if value is None or isinstance(value, (bool, int, float)):
+            return value
+        raise TypeError(f"an event holds a {type(value).__name__}, which JSON has no word for")
 
-def _is_hidden(value: Mapping[object, object], n_visible: int) -> bool:
-    """True for what became of a hidden check."""
-    if "outcome" not in value or "index" not in value:
-        return False
-    index = value["index"]
-    return value.get("hidden") is True or ("shown" in value and isinstance(index, int) and index >= n_visible)
+    def _mapping(self, value: Mapping[object, object], depth: int) -> dict[str, object]:
+        if self._is_hidden(value):
+            return {"index": value.get("index"), "outcome": str(value["outcome"]), "hidden": True}
+        told = {str(key): self.scrub(item, depth + 1) for key, item in value.items()}
+        if self.has_hidden and self._may_speak_of_hidden(value):
+            told.pop("message", None)
+        return told
+
+    def _is_hidden(self, value: Mapping[object, object]) -> bool:
+        """True for what became of a hidden check."""
+        if "outcome" not in value or "index" not in value:
+            return False
+        index = value["index"]
+        return value.get("hidden") is True or ("shown" in value and isinstance(index, int) and index >= self.n_visible)
+
+    def _may_speak_of_hidden(self, value: Mapping[object, object]) -> bool:
+        """True for a verdict that is no pass, unless its checks show that a visible one decided."""
+        if "outcome" not in value or "index" in value or str(value["outcome"]) == "PASS":
+            return False
+        checks = value.get("checks")
+        if not isinstance(checks, Sequence) or not checks:
+            return True
+        return not all(
+            isinstance(check, Mapping) and (not self._is_hidden(check) or str(check["outcome"]) == "PASS")
+            for check in checks
+        )
 
 
 def _bounded(data: object) -> str:

@@ -64,8 +64,7 @@ async def create_task(
     service = _service(request)
     if service.stopping.is_set():
         raise Stopping("The service is shutting down.")
-    spec = await to_thread.run_sync(checks.read, body)
-    kept = spec.model_dump_json()
+    spec, kept = await to_thread.run_sync(checks.read, body)
     task = NewTask(
         id=new_id("task"), prompt_start=spec.prompt[:PROMPT_START_CHARS].replace("\0", "\ufffd"),
         language=spec.language, labels=spec.labels, request=kept,
@@ -166,14 +165,18 @@ async def readyz(request: Request, response: Response) -> dict[str, Any]:
         response.headers["Retry-After"] = "5"
     return {
         "status": "ready" if ready else "not ready",
-        "parts": {name: {"ok": ok, "detail": detail} for name, (ok, detail) in parts.items()},
+        "parts": {
+            name: {"ok": ok, "detail": detail} if request.state.holder else {"ok": ok}
+            for name, (ok, detail) in parts.items()
+        },
     }
 
 
 @probes.get("/version")
 async def version(request: Request) -> dict[str, Any]:
     """Say what runs here."""
-    return {"version": VERSION, "api": "v1", "parts": dict(_service(request).info)}
+    told = {"parts": dict(_service(request).info)} if request.state.holder else {}
+    return {"version": VERSION, "api": "v1", **told}
 
 
 def _idempotency_key(holder: str, key: str | None, body: str) -> IdempotencyKey | None:

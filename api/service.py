@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -18,6 +19,8 @@ from api.store_sql import SqlStore
 from api.worker import Worker
 
 VERSION = version("atlas-costfield")
+
+log = logging.getLogger("atlas.api")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,10 +55,10 @@ class Service:
         with self.bell.listen(task_id) as rung:
             while True:
                 rung.clear()
-                record = await self.get(task_id)
+                seen = await self.store.peek(task_id)
                 left = until - loop.time()
-                if record.status.terminal or left <= 0 or self.stopping.is_set():
-                    return record
+                if seen is None or seen.status.terminal or left <= 0 or self.stopping.is_set():
+                    return await self.get(task_id)
                 await within(rung, min(left, self.config.poll_s))
 
 
@@ -72,6 +75,7 @@ async def open_service(config: ApiConfig, open_solver: OpenSolver) -> AsyncItera
                 provenance={**atlas.info, "atlas_version": VERSION},
             )
             working = asyncio.create_task(worker.run(), name="worker")
+            working.add_done_callback(_report)
             service = Service(
                 config=config, store=store, worker=worker, bell=bell, info=atlas.info,
                 readiness=Readiness(
@@ -88,3 +92,9 @@ async def open_service(config: ApiConfig, open_solver: OpenSolver) -> AsyncItera
                 await worker.drain(config.shutdown_grace_s, service.hurry)
     finally:
         await store.aclose()
+
+
+def _report(working: asyncio.Task[None]) -> None:
+    """Say at once that the worker broke; the process goes on, and readiness tells."""
+    if not working.cancelled() and (error := working.exception()) is not None:
+        log.critical("the worker broke; restart the service", exc_info=error, extra={"action": "worker_broke"})

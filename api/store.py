@@ -166,6 +166,10 @@ class Store(Protocol):
 
     async def get(self, task_id: str) -> Record | None: ...
 
+    async def peek(self, task_id: str) -> Summary | None:
+        """The task without its large parts: cheap enough to ask for again and again."""
+        ...
+
     async def page(self, query: ListQuery) -> tuple[Sequence[Summary], bool]:
         """One page in order of id, and whether there is more."""
         ...

@@ -96,6 +96,12 @@ class SqlStore:
             return await _get(conn, task_id)
 
     @whole
+    async def peek(self, task_id: str) -> Summary | None:
+        async with transaction(self._engine) as conn:
+            row = (await conn.execute(select(*_SUMMARY).where(tasks.c.id == task_id))).one_or_none()
+        return None if row is None else _read(Summary, row)
+
+    @whole
     async def page(self, query: ListQuery) -> tuple[Sequence[Summary], bool]:
         order = tasks.c.id.desc() if query.newest_first else tasks.c.id.asc()
         wanted = select(*_SUMMARY).order_by(order).limit(query.limit + 1)

@@ -7,6 +7,8 @@ import logging
 import secrets
 from collections.abc import Mapping
 
+from pydantic import ValidationError
+
 from api.bell import Bell, within
 from api.config import ApiConfig
 from api.job import Job, Stop
@@ -14,6 +16,12 @@ from api.ports import Solver
 from api.store import Ending, Lease, LeaseLost, Record, Store, StoreError, TaskStatus
 
 MAX_PAUSE_S = 30.0
+UNREADABLE = Ending(
+    status=TaskStatus.FAILED,
+    outcome="interrupted",
+    error_code="task-unreadable",
+    error_detail="The task was kept by another version of the service, which this one cannot read.",
+)
 
 log = logging.getLogger("atlas.api")
 
@@ -99,8 +107,12 @@ class Worker:
         ending = ending_unrun(record, self._config.max_runs)
         if ending is not None:
             await self._end(lease, ending)
-        else:
+            return True
+        try:
             self._start(record, lease)
+        except ValidationError:
+            log.exception("a kept task cannot be read", extra={"action": "task_unreadable", "task_id": record.id})
+            await self._end(lease, UNREADABLE)
         return True
 
     async def _end(self, lease: Lease, ending: Ending) -> None:

@@ -109,7 +109,7 @@ def test_a_task_goes_through_a_real_server(start: Start) -> None:
 
 def test_events_arrive_while_the_task_runs_and_resume_where_they_stopped(start: Start) -> None:
     with start().client() as client:
-        path = post(client, "sleep 2", checks=["f"])
+        path = post(client, "sleep 2", checks=["f(2) == 4"])
         seen: list[dict[str, Any]] = []
         began = time.monotonic()
         with client.stream("GET", f"{path}/events") as answer:
@@ -128,7 +128,7 @@ def test_events_arrive_while_the_task_runs_and_resume_where_they_stopped(start: 
 def test_a_task_survives_kill_9_and_its_events_go_on(start: Start) -> None:
     server = start()
     with server.client() as client:
-        path = post(client, "sleep 1.5", checks=["f"])
+        path = post(client, "sleep 1.5", checks=["f(2) == 4"])
         started(client, path)
         server.kill()
     with start().client() as client:
@@ -200,7 +200,7 @@ def read_events_so_far(client: httpx.Client, path: str) -> list[dict[str, Any]]:
 def test_a_running_task_may_finish_within_the_grace(start: Start) -> None:
     server = start(shutdown_grace_s=20)
     with server.client() as client:
-        path = post(client, "sleep 1", checks=["f"])
+        path = post(client, "sleep 1", checks=["f(2) == 4"])
         started(client, path)
         assert server.signal(signal.SIGTERM) == 0
     with start().client() as client:
@@ -296,7 +296,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 def test_a_full_disk_is_a_problem_and_not_an_end(start: Start, small_disk: Path) -> None:
     server = start(small_disk / "atlas.db")
     with server.client() as client:
-        running = post(client, "sleep 3", checks=["f"])
+        running = post(client, "sleep 3", checks=["f(2) == 4"])
         started(client, running)
         ballast = small_disk / "ballast"
         with ballast.open("wb", buffering=0) as out:

@@ -1,7 +1,7 @@
 """A solver for tests of the service: it does what the task's prompt says, in real domain types.
 
 Prompts: ``verify``, ``unsolved``, ``unchecked``, ``sleep SECONDS``, ``stuck`` (does not stop when cancelled),
-``interrupt``, ``boom``, ``nan``. Every verdict speaks of hidden checks as a careless solver might.
+``interrupt``, ``invalid-check``, ``boom``, ``nan``. Every verdict speaks of hidden checks as a careless solver might.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from atlas.types import (
     Usage,
     Verdict,
 )
+from sandbox.errors import InvalidCheck
 from sandbox.types import CheckResult, Outcome
 
 SECRET = "hidden_secret_31337"
@@ -79,6 +80,8 @@ class FakeSolver:
             await asyncio.sleep(float(rest))
         if word == "stuck":
             await _sleep_through_cancels(float(rest or 30))
+        if word == "invalid-check":
+            raise InvalidCheck("check 1: cannot be read")
         if word == "boom":
             raise ZeroDivisionError("the inside of the service")
         attempt = Attempt(round=0)

@@ -65,6 +65,14 @@ async def test_tasks_need_a_key_and_probes_do_not(guarded: httpx.AsyncClient) ->
     assert (await guarded.get("/v1/tasks", headers={"Authorization": f"Bearer {SECOND}"})).status_code == 200
 
 
+async def test_a_stranger_is_told_no_details(guarded: httpx.AsyncClient) -> None:
+    holder = {"Authorization": f"Bearer {FIRST}"}
+    assert "parts" not in (await guarded.get("/version")).json()
+    assert (await guarded.get("/version", headers=holder)).json()["parts"] == {"model": "fake"}
+    assert (await guarded.get("/readyz")).json()["parts"]["model"] == {"ok": True}
+    assert (await guarded.get("/readyz", headers=holder)).json()["parts"]["model"]["detail"] == "answers"
+
+
 async def test_a_request_without_a_key_is_refused_and_its_body_forgotten(
     guarded: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:

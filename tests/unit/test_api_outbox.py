@@ -7,7 +7,7 @@ import math
 
 import pytest
 
-from api.outbox import MAX_EVENT_CHARS, MAX_EVENTS, MAX_STRING_CHARS, Outbox, scrub
+from api.outbox import MAX_EVENT_CHARS, MAX_EVENTS, MAX_STRING_CHARS, Outbox, Scrubber
 from atlas.types import Verdict
 from sandbox.types import CheckResult, Outcome
 from tests.support.fakes import FakeEvent
@@ -19,6 +19,10 @@ def check(index: int, outcome: Outcome = Outcome.FAIL, *, hidden: bool = False) 
 
 def verdict(*checks: CheckResult) -> dict[str, object]:
     return Verdict(outcome=Outcome.FAIL, isolation="fake", checks=checks, message="secret").model_dump(mode="json")
+
+
+def scrub(value: object, n_visible: int, *, has_hidden: bool = True) -> object:
+    return Scrubber(n_visible=n_visible, has_hidden=has_hidden).scrub(value)
 
 
 def test_a_hidden_check_is_index_and_outcome_wherever_it_stands() -> None:
@@ -41,6 +45,14 @@ def test_a_message_that_may_speak_of_a_hidden_check_is_left_out() -> None:
     assert isinstance(seen, dict) and seen["message"] == "secret"
 
 
+def test_a_verdict_without_its_checks_keeps_its_message_only_where_nothing_is_hidden() -> None:
+    failed = {"outcome": "FAIL", "checks": 2, "message": "secret"}
+    assert scrub(failed, 1) == {"outcome": "FAIL", "checks": 2}
+    assert scrub(failed, 1, has_hidden=False) == failed
+    passed = {"outcome": "PASS", "message": "all well"}
+    assert scrub(passed, 1) == passed
+
+
 def test_what_json_cannot_say_is_none() -> None:
     assert scrub({"a": [math.nan, math.inf, 1.5, True, None]}, 0) == {"a": [None, None, 1.5, True, None]}
 
@@ -54,7 +66,7 @@ def test_strings_and_depth_are_bounded() -> None:
 
 
 def test_an_unfit_event_is_kept_by_name(caplog: pytest.LogCaptureFixture) -> None:
-    outbox = Outbox(0)
+    outbox = Outbox(0, has_hidden=False)
     outbox.put(FakeEvent(name="a", data={"x": object()}))
     (event,) = outbox.take()
     assert event.name == "a" and "omitted" in json.loads(event.data)
@@ -62,14 +74,14 @@ def test_an_unfit_event_is_kept_by_name(caplog: pytest.LogCaptureFixture) -> Non
 
 
 def test_a_huge_event_is_kept_by_name() -> None:
-    outbox = Outbox(0)
+    outbox = Outbox(0, has_hidden=False)
     outbox.put(FakeEvent(name="a", data={str(i): "x" * MAX_STRING_CHARS for i in range(20)}))
     (event,) = outbox.take()
     assert len(event.data) < MAX_EVENT_CHARS and "omitted" in json.loads(event.data)
 
 
 def test_events_come_out_in_order_and_once_and_may_be_given_back() -> None:
-    outbox = Outbox(0)
+    outbox = Outbox(0, has_hidden=False)
     assert not outbox.filled.is_set()
     for name in "abc":
         outbox.put(FakeEvent(name=name, data={}))
@@ -82,7 +94,7 @@ def test_events_come_out_in_order_and_once_and_may_be_given_back() -> None:
 
 
 def test_a_chatty_run_is_cut_and_the_log_says_so(caplog: pytest.LogCaptureFixture) -> None:
-    outbox = Outbox(0)
+    outbox = Outbox(0, has_hidden=False)
     for _ in range(MAX_EVENTS + 5):
         outbox.put(FakeEvent(name="a", data={}))
     assert len(outbox.take()) == MAX_EVENTS

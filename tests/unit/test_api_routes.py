@@ -87,7 +87,7 @@ async def test_a_wait_that_is_over_leaves_the_task_running(client: httpx.AsyncCl
 
 async def test_a_long_wait_is_cut_and_says_so() -> None:
     async with in_process(quick(max_wait_s=1)) as client:
-        answer = await post(client, "verify", wait=900, checks=["f"])
+        answer = await post(client, "verify", wait=900, checks=["f(2) == 4"])
         assert answer.headers["preference-applied"] == "wait=1"
 
 
@@ -99,13 +99,13 @@ async def test_a_prefer_that_says_something_else_is_ignored(client: httpx.AsyncC
 
 
 async def test_reading_a_task_may_wait_too(client: httpx.AsyncClient) -> None:
-    accepted = await post(client, "sleep 0.2", wait=None, checks=["f"])
+    accepted = await post(client, "sleep 0.2", wait=None, checks=["f(2) == 4"])
     found = await client.get(accepted.headers["location"], headers={"Prefer": "respond-async, wait=20"})
     assert (found.json()["status"], found.headers["preference-applied"]) == ("completed", "wait=20")
 
 
 async def test_every_candidate_is_told_cheapest_first(client: httpx.AsyncClient) -> None:
-    task = await solved(client, "verify", checks=["f"])
+    task = await solved(client, "verify", checks=["f(2) == 4"])
     page = (await client.get(f"/v1/tasks/{task['id']}/candidates")).json()
     assert [(c["id"], c["rank"], c["picked"], c["cost"]) for c in page["data"]] == [
         ("candidate_0_1", 1, True, -1.5), ("candidate_0_0", 2, False, None),
@@ -196,7 +196,7 @@ async def test_a_budget_in_part_takes_defaults_for_the_rest(client: httpx.AsyncC
         ({"prompt": "x", "seed": -1}, "/seed"),
         ({"prompt": "x", "labels": {"a": 1}}, "/labels/a"),
         ({"prompt": "x", "checks": ["f(2) =="]}, "/checks/0"),
-        ({"prompt": "x", "checks": ["f", "1 == 1"]}, "/checks/1"),
+        ({"prompt": "x", "checks": ["f(2) == 4", "1 == 1"]}, "/checks/1"),
         ({"prompt": "x", "checks": ["(" * 10_000]}, "/checks/0"),
         ({"prompt": "x", "checks": ["a\0b"]}, "/checks/0"),
         ({"prompt": "x", "checks": [""]}, "/checks/0"),
@@ -206,9 +206,11 @@ async def test_a_budget_in_part_takes_defaults_for_the_rest(client: httpx.AsyncC
         ({"prompt": "x", "checks": [{"kind": "call"}]}, "/checks/0/call"),
         ({"prompt": "x", "checks": [{"kind": "call", "call": "f(2)", "stdin": ""}]}, "/checks/0/stdin"),
         ({"prompt": "x", "checks": [{"kind": "call", "call": "2"}]}, "/checks/0"),
-        ({"prompt": "x", "hidden_checks": ["f", {"kind": "assert", "code": "assert"}]}, "/hidden_checks/1"),
+        ({"prompt": "x", "hidden_checks": ["f(2) == 4", {"kind": "assert", "code": "assert"}]}, "/hidden_checks/1"),
         ({"prompt": "x", "checks": "f(2) == 4"}, "/checks"),
-        ({"prompt": "x", "checks": ["f"] * 1_001}, "/checks"),
+        ({"prompt": "x", "checks": ["f(2)"]}, "/checks/0"),
+        ({"prompt": "x", "language": "bash", "checks": ["f(2) == 4"]}, "/checks/0"),
+        ({"prompt": "x", "checks": ["f(2) == 4"] * 1_001}, "/checks"),
         ([], ""),
     ],
 )
@@ -231,6 +233,24 @@ async def test_a_body_that_is_not_json(client: httpx.AsyncClient, content: bytes
         problem(answer, 422, "invalid-request")
     else:
         problem(answer, 400, "malformed-body")
+
+
+@pytest.mark.parametrize("number", [b"Infinity", b"-Infinity", b"NaN", b"1e999"])
+async def test_numbers_that_are_none_are_refused(client: httpx.AsyncClient, number: bytes) -> None:
+    for body in (
+        b'{"prompt": "x", "checks": [{"kind": "call", "call": "f(2)", "expected": "4", "abs_tol": %s}]}',
+        b'{"prompt": "x", "budget": {"seconds": %s}}',
+        b'{"prompt": "x", "seed": %s}',
+    ):
+        answer = await client.post("/v1/tasks", content=body % number, headers={"Content-Type": "application/json"})
+        problem(answer, 422, "invalid-request")
+    assert (await client.get("/v1/tasks")).json()["data"] == []
+
+
+async def test_a_hidden_check_that_cannot_be_read_is_not_quoted(client: httpx.AsyncClient) -> None:
+    answer = await client.post("/v1/tasks", json={"prompt": "x", "hidden_checks": [f"{SECRET} + 1", f"f('{SECRET}"]})
+    assert len(problem(answer, 422, "invalid-request")["errors"]) == 2
+    assert SECRET not in answer.text
 
 
 async def test_text_that_is_no_unicode_is_refused(client: httpx.AsyncClient) -> None:
@@ -303,7 +323,7 @@ async def test_cancelling_stops_the_solver_once(client: httpx.AsyncClient, atlas
 
 
 async def test_cancelling_what_has_ended_changes_nothing(client: httpx.AsyncClient) -> None:
-    task = await solved(client, "verify", checks=["f"])
+    task = await solved(client, "verify", checks=["f(2) == 4"])
     answer = await client.post(f"/v1/tasks/{task['id']}/cancel")
     assert (answer.status_code, answer.json()) == (200, task)
 
@@ -318,7 +338,7 @@ async def test_a_queued_task_is_cancelled_without_being_run(client: httpx.AsyncC
 
 async def test_lists_are_paged_and_filtered(client: httpx.AsyncClient) -> None:
     ids = [(await solved(client, "verify"))["id"] for _ in range(3)]
-    unsolved = (await solved(client, "unsolved", checks=["f"]))["id"]
+    unsolved = (await solved(client, "unsolved", checks=["f(2) == 4"]))["id"]
     page = (await client.get("/v1/tasks", params={"limit": 2})).json()
     assert ([t["id"] for t in page["data"]], page["has_more"]) == ([unsolved, ids[2]], True)
     assert (page["first_id"], page["last_id"]) == (unsolved, ids[2])
@@ -369,7 +389,7 @@ async def test_no_more_tasks_run_at_once_than_there_are_workers() -> None:
 
 async def test_a_stopped_service_gives_its_tasks_back_and_the_next_runs_them(tmp_path: Path) -> None:
     async with in_process(quick(tmp_path / "atlas.db")) as client:
-        task = (await post(client, "sleep 0.5", wait=None, checks=["f"])).json()
+        task = (await post(client, "sleep 0.5", wait=None, checks=["f(2) == 4"])).json()
         await asyncio.sleep(0.1)
     atlas = FakeAtlas()
     async with in_process(quick(tmp_path / "atlas.db"), atlas) as client:
@@ -388,6 +408,13 @@ async def test_the_schema_tells_of_every_route(client: httpx.AsyncClient) -> Non
     }
     checks = schema["components"]["schemas"]["TaskRequest"]["properties"]["checks"]["items"]
     assert {"type": "string", "maxLength": 1_000_000, "minLength": 1} in checks["oneOf"]
+    for operations in schema["paths"].values():
+        for operation in operations.values():
+            assert "application/problem+json" in operation["responses"]["default"]["content"]
+            assert "422" not in operation["responses"]
+    text = json.dumps(schema)
+    named = {reference.split('"')[0] for reference in text.split('"#/components/schemas/')[1:]}
+    assert named == set(schema["components"]["schemas"])
 
 
 async def test_every_answer_carries_an_id_and_safe_headers(client: httpx.AsyncClient) -> None:

@@ -28,7 +28,8 @@ async def client() -> AsyncIterator[httpx.AsyncClient]:
 
 
 async def finished(client: httpx.AsyncClient) -> str:
-    answer = await client.post("/v1/tasks", json={"prompt": "verify", "checks": ["f"]}, headers={"Prefer": "wait=20"})
+    body = {"prompt": "verify", "checks": ["f(2) == 4"]}
+    answer = await client.post("/v1/tasks", json=body, headers={"Prefer": "wait=20"})
     return f"/v1/tasks/{answer.json()['id']}"
 
 

@@ -17,6 +17,7 @@ from api.schemas import TaskSpec
 from api.store import Ending, Lease, NewEvent, NewTask, Record, StoreFull, TaskStatus
 from api.store_sql import SqlStore
 from api.worker import Worker, ending_unrun
+from atlas.types import AssertCheck
 from tests.support.clients import quick
 from tests.support.fakes import FakeSolver
 
@@ -53,8 +54,8 @@ async def working(store: SqlStore, solver: FakeSolver, **changes: Any) -> AsyncI
         await worker.drain(config.shutdown_grace_s, asyncio.Event())
 
 
-async def add(store: SqlStore, prompt: str) -> str:
-    spec = TaskSpec(prompt=prompt, checks=(), hidden_checks=())
+async def add(store: SqlStore, prompt: str, hidden: tuple[AssertCheck, ...] = ()) -> str:
+    spec = TaskSpec(prompt=prompt, checks=(), hidden_checks=hidden)
     task = NewTask(
         id=new_id("task"), prompt_start=prompt, language="python", labels={}, request=spec.model_dump_json()
     )
@@ -150,6 +151,29 @@ async def test_a_crashed_task_whose_cancel_was_asked_for_ends_cancelled(store: S
     async with working(store, solver):
         assert (await ended(store, task_id)).status is TaskStatus.CANCELLED
     assert solver.begun == []
+
+
+async def test_a_task_that_cannot_be_read_ends_and_the_worker_goes_on(
+    store: SqlStore, solver: FakeSolver
+) -> None:
+    strange = NewTask(id=new_id("task"), prompt_start="", language="python", labels={}, request='{"new": "field"}')
+    await store.add(strange, max_queued=9)
+    async with working(store, solver):
+        record = await ended(store, strange.id)
+        assert (record.status, record.error_code) == (TaskStatus.FAILED, "task-unreadable")
+        assert (await ended(store, await add(store, "verify"))).outcome == "unchecked"
+
+
+async def test_what_the_sandbox_says_of_a_check_is_not_repeated_where_some_are_hidden(
+    store: SqlStore, solver: FakeSolver
+) -> None:
+    hidden = (AssertCheck(code="assert f() == 'secret'"),)
+    async with working(store, solver):
+        quiet = await ended(store, await add(store, "invalid-check", hidden=hidden))
+        loud = await ended(store, await add(store, "invalid-check"))
+    assert (quiet.status, quiet.outcome, quiet.error_code) == (TaskStatus.FAILED, None, "invalid-check")
+    assert quiet.error_detail == "A check cannot be read."
+    assert loud.error_detail == "check 1: cannot be read"
 
 
 async def test_the_lease_is_kept_while_the_solver_works(store: SqlStore, solver: FakeSolver) -> None:
