@@ -12,13 +12,13 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 
 from api.schemas import CheckOrText, TaskRequest, TaskSpec
-from atlas.types import Check, Language, StdioCheck
+from atlas.types import Budget, Check, Language, StdioCheck
 from sandbox.checks import parse_check, validate_check
 from sandbox.errors import InvalidCheck
 
 
-def read(request: TaskRequest) -> tuple[TaskSpec, str]:
-    """The task with every check read, and the JSON that it is kept as.
+def read(request: TaskRequest, default: Budget) -> tuple[TaskSpec, str]:
+    """The task with every check read and its budget filled up from `default`, and the JSON that it is kept as.
 
     Raises RequestValidationError with one entry per check that cannot be used.
     """
@@ -28,7 +28,9 @@ def read(request: TaskRequest) -> tuple[TaskSpec, str]:
     if errors:
         raise RequestValidationError(errors)
     fields = {name: getattr(request, name) for name in TaskRequest.model_fields}
-    kept = TaskSpec.model_construct(**(fields | {"checks": checks, "hidden_checks": hidden})).model_dump_json()
+    budget = default.model_copy(update=request.budget.model_dump(exclude_unset=True))
+    fields |= {"checks": checks, "hidden_checks": hidden, "budget": budget}
+    kept = TaskSpec.model_construct(**fields).model_dump_json()
     try:
         return TaskSpec.model_validate_json(kept), kept  # what cannot be read back, infinity say, is refused now
     except ValidationError as exc:

@@ -6,33 +6,20 @@ import asyncio
 import logging
 import time
 from collections.abc import Mapping
-from enum import Enum, auto
 
 from api.bell import Bell, within
 from api.config import ApiConfig
-from api.errors import kind_of
+from api.endings import Stop, after_run, failed
 from api.outbox import Outbox
 from api.ports import Solver
-from api.render import result_of
 from api.schemas import TaskSpec
-from api.store import Ending, Lease, LeaseLost, Record, Store, StoreError, TaskStatus
-from atlas.errors import SolveInterrupted
-from atlas.types import Budget, Solution, Status
-from sandbox.errors import SandboxError
+from api.store import Ending, Lease, LeaseLost, Record, Store, StoreError
+from atlas.types import Solution
 
 FLUSH_S = 0.05
 FINISH_PATIENCE_S = 60.0
 
 log = logging.getLogger("atlas.api")
-
-
-class Stop(Enum):
-    """Why a run was stopped from outside."""
-
-    CANCEL = auto()
-    SHUTDOWN = auto()
-    OVERDUE = auto()
-    LEASE_LOST = auto()
 
 
 class Job:
@@ -72,19 +59,25 @@ class Job:
             await self._wait_for(solving)
             self._reported.set()
             await flushing  # before the ending, so that events stay in order
-            await self._write(self._read_ending(solving))
+            await self._write(self._ending(solving))
         finally:
             self._reported.set()
             self._ended.set()
             await beating
             self._bell.ring(self._lease.task_id)
 
-    def _read_ending(self, solving: asyncio.Task[Solution]) -> Ending | None:
+    def _ending(self, solving: asyncio.Task[Solution]) -> Ending | None:
+        """What to write; None gives the task back."""
+        came: Solution | BaseException | None = None
+        if solving.done() and not solving.cancelled():
+            came = solving.exception() or solving.result()
+        if isinstance(came, BaseException):
+            log.error("a solver failed", exc_info=came, extra={"action": "solver_failed", **self._extra})
         try:
-            return self._ending(solving)
-        except Exception as exc:  # noqa: BLE001 - a solution that cannot be told must still end its task
-            code, detail = self._explain(exc)
-            return Ending(status=TaskStatus.FAILED, outcome="interrupted", error_code=code, error_detail=detail)
+            return after_run(came, self._stop, self._spec, self._provenance)
+        except Exception as exc:  # a solution that cannot be told must still end its task
+            log.exception("a solution cannot be told", extra={"action": "solution_unfit", **self._extra})
+            return failed(exc, self._spec)
 
     async def _solve(self) -> Solution:
         return await self._solver.solve(
@@ -97,11 +90,12 @@ class Job:
 
     async def _wait_for(self, solving: asyncio.Task[Solution]) -> None:
         """Until the solver ends or is stopped; then until it has cleaned up, but not for ever."""
-        budget_s = (self._spec.budget or Budget()).seconds
         stopped = asyncio.create_task(self._stopped.wait())
         try:
             done, _ = await asyncio.wait(
-                {solving, stopped}, timeout=budget_s + self._config.overtime_s, return_when=asyncio.FIRST_COMPLETED
+                {solving, stopped},
+                timeout=self._spec.budget.seconds + self._config.overtime_s,
+                return_when=asyncio.FIRST_COMPLETED,
             )
         finally:
             stopped.cancel()
@@ -113,58 +107,6 @@ class Job:
         if not solving.done():
             log.error("a cancelled solver does not stop", extra={"action": "solver_stuck", **self._extra})
             solving.add_done_callback(_retrieve)
-
-    def _ending(self, solving: asyncio.Task[Solution]) -> Ending | None:
-        """What to write; None gives the task back."""
-        solution: Solution | None = None
-        error: BaseException | None = None
-        if solving.done() and not solving.cancelled():
-            error = solving.exception()
-            solution = error.solution if isinstance(error, SolveInterrupted) else None
-            if error is None:
-                solution = solving.result()
-                if self._stop is None or solution.status not in (Status.CANCELLED, Status.INTERRUPTED):
-                    return self._ended_by_solver(solution)
-        match self._stop:
-            case Stop.SHUTDOWN | Stop.LEASE_LOST:
-                return None
-            case Stop.CANCEL:
-                return Ending(status=TaskStatus.CANCELLED, outcome="cancelled", result=self._result(solution))
-            case Stop.OVERDUE:
-                code, detail = "overdue", "The work did not end in its time, and was stopped."
-            case None:
-                code, detail = self._explain(error)
-        return Ending(
-            status=TaskStatus.FAILED,
-            outcome=None if code == "invalid-check" else "interrupted",
-            result=self._result(solution),
-            error_code=code,
-            error_detail=detail,
-        )
-
-    def _ended_by_solver(self, solution: Solution) -> Ending:
-        status = {Status.CANCELLED: TaskStatus.CANCELLED, Status.INTERRUPTED: TaskStatus.FAILED}.get(
-            solution.status, TaskStatus.COMPLETED
-        )
-        return Ending(status=status, outcome=solution.status.value, result=self._result(solution))
-
-    def _explain(self, error: BaseException | None) -> tuple[str, str]:
-        """Code and sentence of a failure, from the table of HTTP problems; the log gets the rest."""
-        cause = error
-        if isinstance(error, SolveInterrupted):
-            cause = error.__cause__ or error
-        kind = kind_of(cause) if cause is not None else kind_of(Exception())
-        log.error("task failed: %s", kind.code, exc_info=error, extra={"action": "task_failed", **self._extra})
-        if not kind.shown:
-            return kind.code, "Something went wrong here; the log has the details."
-        # What the sandbox says may quote a check, and what is hidden is quoted nowhere.
-        quiet = self._spec.hidden_checks and isinstance(cause, SandboxError)
-        return kind.code, f"{kind.title}." if quiet else str(cause)[:2_000]
-
-    def _result(self, solution: Solution | None) -> str | None:
-        if solution is None:
-            return None
-        return result_of(solution, len(self._spec.checks), self._provenance).model_dump_json()
 
     async def _write(self, ending: Ending | None) -> None:
         """Write the ending, patiently: a full disk may find room. Given up, the lease runs out and it is run again."""

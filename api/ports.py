@@ -22,6 +22,11 @@ class Event(Protocol):
 class Solver(Protocol):
     """Works on one task. Cancelling it leaves nothing running, here or on the model's server."""
 
+    @property
+    def budget(self) -> Budget:
+        """What a task may cost that does not say."""
+        ...
+
     async def solve(
         self,
         task: Task,

@@ -22,7 +22,7 @@ from api.views import (
     UsageView,
     VerdictView,
 )
-from atlas.types import Attempt, Budget, Candidate, Ranked, Solution, Verdict
+from atlas.types import Attempt, Candidate, Ranked, Solution, Verdict
 from sandbox.types import CheckResult, Outcome
 
 MAX_TEXT_CHARS = 4_000
@@ -55,7 +55,7 @@ def task_view(record: Record) -> TaskView:
         runs=record.runs, program=result.program, verdict=result.verdict, attempts=result.attempts,
         usage=result.usage, timings=_timings(record), error=_error(record), provenance=result.provenance,
         prompt=spec.prompt, language=spec.language, entry_point=spec.entry_point, checks=list(spec.checks),
-        hidden_checks=len(spec.hidden_checks), budget=spec.budget or Budget(), limits=spec.limits, seed=spec.seed,
+        hidden_checks=len(spec.hidden_checks), budget=spec.budget, limits=spec.limits, seed=spec.seed,
         labels=spec.labels,
     )
 

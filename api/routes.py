@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from typing import Annotated, Any
 
@@ -64,12 +65,12 @@ async def create_task(
     service = _service(request)
     if service.stopping.is_set():
         raise Stopping("The service is shutting down.")
-    spec, kept = await to_thread.run_sync(checks.read, body)
+    spec, kept = await to_thread.run_sync(checks.read, body, service.budget)
     task = NewTask(
         id=new_id("task"), prompt_start=spec.prompt[:PROMPT_START_CHARS].replace("\0", "\ufffd"),
         language=spec.language, labels=spec.labels, request=kept,
     )
-    key = _idempotency_key(request.state.holder, idempotency_key, kept)
+    key = _idempotency_key(request.state.holder, idempotency_key, body)
     record, replayed = await service.store.add(task, max_queued=service.config.max_queued, key=key)
     service.worker.wake()
     response.headers["Location"] = f"/v1/tasks/{record.id}"
@@ -179,12 +180,13 @@ async def version(request: Request) -> dict[str, Any]:
     return {"version": VERSION, "api": "v1", **told}
 
 
-def _idempotency_key(holder: str, key: str | None, body: str) -> IdempotencyKey | None:
+def _idempotency_key(holder: str, key: str | None, body: TaskRequest) -> IdempotencyKey | None:
     if key is None:
         return None
     if not (1 <= len(key) <= 255 and key.isascii() and key.isprintable()):
         raise BadHeader("Idempotency-Key must be 1 to 255 printable ASCII characters.")
-    return IdempotencyKey(scope=holder, key=key, body_hash=hashlib.sha256(body.encode()).hexdigest())
+    canonical = json.dumps(body.model_dump(mode="json"), sort_keys=True)
+    return IdempotencyKey(scope=holder, key=key, body_hash=hashlib.sha256(canonical.encode()).hexdigest())
 
 
 def _wait_s(service: Service, prefer: str | None, response: Response) -> float | None:

@@ -41,7 +41,6 @@ class _Fields(Frozen):
     prompt: str = Field(min_length=1, max_length=100_000)
     language: Language = "python"
     entry_point: str | None = Field(default=None, max_length=200, pattern=r"^[A-Za-z_]\w*$")
-    budget: Budget | None = Field(default=None, description="Fields left out take their defaults.")
     limits: Limits = Limits()
     seed: int = Field(default=0, ge=0, lt=2**31)
     labels: dict[LabelName, Label] = Field(default_factory=dict, max_length=16)
@@ -61,13 +60,15 @@ class TaskRequest(_Fields):
     written as plain Python: ``"f(2) == 4"``.
     """
 
+    budget: Budget = Field(default=Budget(), description="Fields left out take the service's defaults.")
     checks: tuple[CheckOrText, ...] = Field(default=(), max_length=MAX_CHECKS)
     hidden_checks: tuple[CheckOrText, ...] = Field(default=(), max_length=MAX_CHECKS)
 
 
 class TaskSpec(_Fields):
-    """A task as it is kept: like `TaskRequest`, with every check read."""
+    """A task as it is kept: like `TaskRequest`, with every check read and the budget whole."""
 
+    budget: Budget
     checks: tuple[Check, ...]
     hidden_checks: tuple[Check, ...]
 

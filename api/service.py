@@ -17,6 +17,7 @@ from api.readiness import Readiness
 from api.store import Record, Store
 from api.store_sql import SqlStore
 from api.worker import Worker
+from atlas.types import Budget
 
 VERSION = version("atlas-costfield")
 
@@ -33,6 +34,7 @@ class Service:
     bell: Bell
     readiness: Readiness
     info: Mapping[str, object]
+    budget: Budget
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     hurry: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -78,6 +80,7 @@ async def open_service(config: ApiConfig, open_solver: OpenSolver) -> AsyncItera
             working.add_done_callback(_report)
             service = Service(
                 config=config, store=store, worker=worker, bell=bell, info=atlas.info,
+                budget=atlas.solver.budget,
                 readiness=Readiness(
                     atlas.ready, store, lambda: not working.done(),
                     timeout_s=config.ready_timeout_s, ttl_s=config.ready_ttl_s,

@@ -11,33 +11,14 @@ from pydantic import ValidationError
 
 from api.bell import Bell, within
 from api.config import ApiConfig
-from api.job import Job, Stop
+from api.endings import UNREADABLE, Stop, unrun
+from api.job import Job
 from api.ports import Solver
-from api.store import Ending, Lease, LeaseLost, Record, Store, StoreError, TaskStatus
+from api.store import Ending, Lease, LeaseLost, Record, Store, StoreError
 
 MAX_PAUSE_S = 30.0
-UNREADABLE = Ending(
-    status=TaskStatus.FAILED,
-    outcome="interrupted",
-    error_code="task-unreadable",
-    error_detail="The task was kept by another version of the service, which this one cannot read.",
-)
 
 log = logging.getLogger("atlas.api")
-
-
-def ending_unrun(record: Record, max_runs: int) -> Ending | None:
-    """How a task that was just claimed ends without being run; None where it is to be run."""
-    if record.cancel_requested:
-        return Ending(status=TaskStatus.CANCELLED, outcome="cancelled")
-    if record.runs > max_runs:
-        return Ending(
-            status=TaskStatus.FAILED,
-            outcome="interrupted",
-            error_code="interrupted",
-            error_detail=f"The service went down during this task {max_runs} times.",
-        )
-    return None
 
 
 class Worker:
@@ -104,7 +85,7 @@ class Worker:
             return False
         record, lease = found
         self._bell.ring(record.id)
-        ending = ending_unrun(record, self._config.max_runs)
+        ending = unrun(record, self._config.max_runs)
         if ending is not None:
             await self._end(lease, ending)
             return True

@@ -7,12 +7,12 @@ from fastapi.exceptions import RequestValidationError
 
 from api.checks import read
 from api.schemas import TaskRequest, TaskSpec
-from atlas.types import AssertCheck, CallCheck, Limits, StdioCheck, Task
+from atlas.types import AssertCheck, Budget, CallCheck, Limits, StdioCheck, Task
 
 
 def read_one(check: object, language: str = "python") -> object:
     request = TaskRequest.model_validate({"prompt": "x", "language": language, "checks": [check]})
-    return read(request)[0].checks[0]
+    return read(request, Budget())[0].checks[0]
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def test_other_languages_are_checked_by_input_and_output_only(check: object) -> 
 def test_every_bad_check_is_named() -> None:
     request = TaskRequest(prompt="x", checks=("f(", "f() == 1", "g("), hidden_checks=("h(",))
     with pytest.raises(RequestValidationError) as refused:
-        read(request)
+        read(request, Budget())
     places = [error["loc"][1:] for error in refused.value.errors()]
     assert places == [("checks", 0), ("checks", 2), ("hidden_checks", 0)]
 
@@ -73,7 +73,7 @@ def test_a_kept_task_reads_back_the_same_and_makes_a_task_without_hidden_checks(
         prompt="p", entry_point="f", limits=Limits(wall_s=1), seed=3, labels={"a": "b"},
         checks=("f(1) == 1", StdioCheck(stdin="1", stdout="2")), hidden_checks=("f(9) == 81",),
     )
-    spec, kept = read(request)
+    spec, kept = read(request, Budget())
     assert TaskSpec.model_validate_json(kept) == spec
     assert spec.task("task_1") == Task(
         id="task_1", prompt="p", entry_point="f", limits=Limits(wall_s=1),
@@ -84,4 +84,4 @@ def test_a_kept_task_reads_back_the_same_and_makes_a_task_without_hidden_checks(
 
 def test_the_largest_task_that_is_accepted_is_a_task() -> None:
     request = TaskRequest(prompt="x" * 100_000, entry_point="f" * 200, checks=("f() == 1",) * 1_000)
-    assert len(read(request)[0].task("t").checks) == 1_000
+    assert len(read(request, Budget())[0].task("t").checks) == 1_000

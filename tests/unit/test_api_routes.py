@@ -170,12 +170,14 @@ async def test_checks_may_be_plain_python_or_objects(client: httpx.AsyncClient) 
     assert task["checks"][2].items() >= call.items() and task["checks"][3] == stdio
 
 
-async def test_a_budget_in_part_takes_defaults_for_the_rest(client: httpx.AsyncClient, atlas: FakeAtlas) -> None:
-    task = await solved(client, "verify", budget={"rounds": 2})
-    assert atlas.solver.budgets == [Budget(rounds=2)]
-    assert task["budget"]["candidates"] == Budget().candidates
-    await solved(client, "verify")
-    assert atlas.solver.budgets[1] is None
+async def test_a_budget_in_part_takes_the_services_defaults_for_the_rest() -> None:
+    atlas = FakeAtlas()
+    atlas.solver.budget = Budget(candidates=9, rounds=5)
+    async with in_process(quick(), atlas) as client:
+        task = await solved(client, "verify", budget={"rounds": 2})
+        assert task["budget"] == Budget(candidates=9, rounds=2).model_dump()
+        assert (await solved(client, "verify"))["budget"] == atlas.solver.budget.model_dump()
+    assert atlas.solver.budgets == [Budget(candidates=9, rounds=2), atlas.solver.budget]
 
 
 @pytest.mark.parametrize(

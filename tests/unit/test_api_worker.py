@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -16,8 +15,8 @@ from api.ids import new_id
 from api.schemas import TaskSpec
 from api.store import Ending, Lease, NewEvent, NewTask, Record, StoreFull, TaskStatus
 from api.store_sql import SqlStore
-from api.worker import Worker, ending_unrun
-from atlas.types import AssertCheck
+from api.worker import Worker
+from atlas.types import AssertCheck, Budget
 from tests.support.clients import quick
 from tests.support.fakes import FakeSolver
 
@@ -55,7 +54,7 @@ async def working(store: SqlStore, solver: FakeSolver, **changes: Any) -> AsyncI
 
 
 async def add(store: SqlStore, prompt: str, hidden: tuple[AssertCheck, ...] = ()) -> str:
-    spec = TaskSpec(prompt=prompt, checks=(), hidden_checks=hidden)
+    spec = TaskSpec(prompt=prompt, checks=(), hidden_checks=hidden, budget=Budget())
     task = NewTask(
         id=new_id("task"), prompt_start=prompt, language="python", labels={}, request=spec.model_dump_json()
     )
@@ -90,22 +89,6 @@ async def crash(store: SqlStore, task_id: str) -> None:
     """Leave the task as a process does that was killed: in progress, its lease run out."""
     found = await store.claim("a dead process", -1)
     assert found is not None and found[0].id == task_id
-
-
-RECORD = Record(
-    id="t", status=TaskStatus.IN_PROGRESS, outcome=None, created_at=0, started_at=0, finished_at=None, runs=1,
-    cancel_requested=False, prompt_start="", language="python", labels={}, error_code=None, error_detail=None,
-    last_seq=0, request="{}", result=None,
-)
-
-
-@pytest.mark.parametrize(
-    ("runs", "cancel", "outcome"),
-    [(1, False, None), (3, False, None), (4, False, "interrupted"), (1, True, "cancelled"), (4, True, "cancelled")],
-)
-def test_whether_a_claimed_task_is_run(runs: int, cancel: bool, outcome: str | None) -> None:
-    ending = ending_unrun(replace(RECORD, runs=runs, cancel_requested=cancel), max_runs=3)
-    assert (ending.outcome if ending else None) == outcome
 
 
 async def test_events_are_kept_in_order_and_the_last_is_terminal(store: SqlStore, solver: FakeSolver) -> None:
