@@ -5,10 +5,11 @@ from __future__ import annotations
 import importlib.metadata
 import platform
 from collections.abc import Sequence
+from dataclasses import replace
 
 from atlas.evals.fingerprints import RecordedFingerprints
 from atlas.evals.pool import Pool
-from atlas.evals.problems import Problem
+from atlas.evals.problems import Excluded, Problem
 from atlas.evals.progress import Progress
 from atlas.evals.results import Results, results
 from atlas.evals.run import Run
@@ -38,15 +39,16 @@ def contenders(field: CostField | None) -> tuple[Contender, ...]:
 
 async def run_pool(
     run: Run, problems: Sequence[Problem], parts: Parts, field: CostField | None, *,
-    limits: Concurrency | None = None, progress: Progress | None = None,
+    limits: Concurrency | None = None, progress: Progress | None = None, excluded: Sequence[Excluded] = (),
 ) -> Results:
     """Do what is missing of the run, measure it, and keep `results.json` in its folder.
 
+    `excluded` are problems that the caller could not even begin with; they are named with the others in the results.
     Raises RunStopped, ConfigError, FingerprintMismatch where the field was trained on other fingerprints.
     """
     progress = progress or Progress(total=len(problems))
     outcome = await Stages(run, parts, limits or Concurrency()).all(problems, progress)
-    return await measure(run, outcome, field)
+    return await measure(run, replace(outcome, excluded=(*excluded, *outcome.excluded)), field)
 
 
 async def measure(run: Run, outcome: Outcome, field: CostField | None) -> Results:

@@ -102,7 +102,8 @@ async def label(
     folder.mkdir(parents=True, exist_ok=True)
     noted = {"left_out": {one.id: one.reason for one in left_out}}
     replace_file(folder / GROUPS, (json.dumps(noted, indent=2) + "\n").encode())
-    progress = progress or Progress(total=len(kept))
+    progress = progress or Progress(total=len(problems))
+    progress.total = len(kept)
     try:
         outcome = await Stages(run, parts, limits or Concurrency()).all(kept, progress, shards.add)
     finally:
