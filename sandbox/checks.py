@@ -8,36 +8,25 @@ value. `judge_program` does all of it over any function that can run one step.
 from __future__ import annotations
 
 import ast
+import secrets
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import replace
 
-from sandbox.codec import MalformedFrame, Raised, Report, read_report
-from sandbox.compare import holds, parse, show, validate_expected
+from sandbox import replay
+from sandbox.codec import MalformedFrame, Raised, read_report
+from sandbox.compare import parse, validate_expected
 from sandbox.errors import InvalidCheck
-from sandbox.expressions import Failed
+from sandbox.judgement import Step, judge, told, verdict
 from sandbox.raw import Exit, Raw
-from sandbox.rewrite import Assertion, Script, rewrite
-from sandbox.split import DO, GET, TRY, NotPure
-from sandbox.types import AssertCheck, CallCheck, Check, CheckResult, Integrity, Outcome, Program, StdioCheck, Verdict
+from sandbox.replay import Ended, NotProxied, Replay
+from sandbox.rewrite import rewrite
+from sandbox.script import outline
+from sandbox.split import ASK, DO, GET, TRY, NotPure
+from sandbox.types import AssertCheck, CallCheck, Check, CheckResult, Outcome, Program, StdioCheck, Verdict
+
+__all__ = ["Step", "judge", "judge_program", "parse_check", "plan", "validate_check", "verdict"]
 
 MAX_SHOWN = 400
-MAX_OUTPUT = 16_384
-
-
-@dataclass(frozen=True, kw_only=True)
-class Step:
-    """What a guest does once, in a fresh process. Only `source`, `kind` and `payload` are for the guest."""
-
-    kind: str
-    """load, call, stdio or script."""
-    source: str
-    payload: dict[str, Any]
-    check_index: int
-    integrity: Integrity = "strong"
-    role: str = "candidate"
-    shown: str = ""
-    expects: CallCheck | StdioCheck | Script | None = None
 
 
 def plan(program: Program, checks: Sequence[Check]) -> list[Step]:
@@ -70,15 +59,24 @@ def _step(program: Program, check: Check, index: int) -> Step:
 
 def _assert_step(program: Program, check: AssertCheck, index: int) -> Step:
     shown = _one_line(next((line for line in check.code.splitlines() if line.strip().startswith("assert")), check.code))
+    step = Step(
+        kind="call",
+        source=program.source,
+        payload={},
+        check_index=index,
+        integrity="weak" if outline(check.code).helpers else "strong",
+        shown=shown,
+    )
     try:
         script = rewrite(check.code)
+        return replace(step, payload={"ops": [list(op) for op in script.ops]}, expects=script)
     except NotPure:
-        payload: dict[str, Any] = {"code": check.code}
-        return Step(
-            kind="script", source=program.source, payload=payload, check_index=index, integrity="weak", shown=shown
-        )
-    payload = {"ops": [list(op) for op in script.ops]}
-    return Step(kind="call", source=program.source, payload=payload, check_index=index, shown=shown, expects=script)
+        pass
+    weak = replace(step, kind="script", payload={"code": check.code}, integrity="weak")
+    try:
+        return replace(step, expects=replay.prepare(check.code), instead=weak)
+    except NotProxied:
+        return weak
 
 
 def validate_check(check: Check) -> None:
@@ -111,206 +109,51 @@ def parse_check(text: str) -> Check:
     return check
 
 
-def judge(step: Step, raw: Raw) -> CheckResult:
-    """What became of a step, from what its guest reports."""
-    return _Judgement(step, raw).result()
-
-
-class _Judgement:
-    def __init__(self, step: Step, raw: Raw) -> None:
-        self.step = step
-        self.raw = raw
-
-    def result(self) -> CheckResult:
-        raw = self.raw
-        if raw.tampered:
-            return self.made(Outcome.TAMPERED, raw.tampered)
-        if raw.exit in _EXITS:
-            outcome, message = _EXITS[raw.exit]
-            return self.made(outcome, message)
-        if raw.exit is Exit.SIGNALLED:
-            return self.made(Outcome.CRASH, f"killed by signal {raw.signal}")
-        try:
-            report = None if raw.result is None else read_report(raw.result)
-        except MalformedFrame as error:
-            return self.made(Outcome.TAMPERED, f"what came through the result channel is no answer: {error}")
-        if report is not None and report.kind == "syntax":
-            return self.made(Outcome.SYNTAX, report.message)
-        if isinstance(self.step.expects, StdioCheck):
-            return self.stdio(report, self.step.expects)
-        if report is None:
-            return self.made(Outcome.NO_VERDICT, f"the program ended (status {raw.exit_code}) before it answered")
-        return self.answered(report)
-
-    def stdio(self, report: Report | None, check: StdioCheck) -> CheckResult:
-        if report is not None and report.error is not None:
-            return self.raised(report)
-        status = report.status if report is not None and report.kind == "exit" else self.raw.exit_code
-        if status:
-            return self.made(Outcome.ERROR, f"exit status {status}")
-        if self.raw.truncated:
-            return self.made(*_EXITS[Exit.OUTPUT_LIMIT])
-        wanted, found = _lines(check.stdout.encode("utf-8", "backslashreplace")), _lines(self.raw.stdout)
-        texts = {"expected": show_text(check.stdout), "actual": show_text(_decoded(self.raw.stdout))}
-        if wanted == found:
-            return self.made(Outcome.PASS, **texts)
-        line = next(
-            (at for at, (one, other) in enumerate(zip(wanted, found, strict=False)) if one != other),
-            min(len(wanted), len(found)),
-        )
-        return self.made(Outcome.FAIL, f"output differs at line {line + 1}", **texts)
-
-    def answered(self, report: Report) -> CheckResult:
-        expects = self.step.expects
-        if isinstance(expects, CallCheck | Script):
-            failure = self.compared(report, expects)
-            if failure is not None:
-                return failure
-        if report.error is not None:
-            return self.raised(report)
-        if report.kind == "exit":
-            return self.made(Outcome.NO_VERDICT, f"the program exited (status {report.status}) before it answered")
-        return self.made(Outcome.PASS, **self.texts(report, expects))
-
-    def raised(self, report: Report) -> CheckResult:
-        """An exception ended the step. In a script beside the program a failed assert is a wrong answer."""
-        error = report.error
-        assert error is not None
-        name = error.names[0] if error.names else "?"
-        message = f"{name}: {error.text}" + (f" ({error.place})" if error.place else "")
-        if self.step.kind == "script" and report.phase == "call" and name == "AssertionError":
-            return self.made(Outcome.FAIL, message)
-        return self.made(Outcome.ERROR, message if report.phase != "setup" else f"while preparing the call: {message}")
-
-    def compared(self, report: Report, expects: CallCheck | Script) -> CheckResult | None:
-        """The first assertion that does not hold, of those whose values are there."""
-        values = report.values
-        count = 1 if isinstance(expects, CallCheck) else sum(op != DO for op, _ in expects.ops)
-        if len(values) > count or (len(values) < count and report.kind == "end"):
-            return self.made(Outcome.TAMPERED, "the answer has not as many values as were asked for")
-        if isinstance(expects, CallCheck):
-            return self.call(expects, values[0]) if values else None
-        for assertion in expects.asserts:
-            if not assertion.indexes or assertion.indexes[-1] < len(values):
-                failure = self.assertion(assertion, values)
-                if failure is not None:
-                    return failure
-        return None
-
-    def call(self, check: CallCheck, actual: Any) -> CheckResult | None:
-        texts = {"expected": check.expected, "actual": show(actual)}
-        if isinstance(actual, Raised) and "SystemExit" in actual.names and not holds(check, actual):
-            return self.made(Outcome.NO_VERDICT, "the program exited before it answered", **texts)
-        try:
-            if holds(check, actual):
-                return None
-        except (TypeError, ValueError, ArithmeticError, RecursionError) as error:
-            return self.made(Outcome.FAIL, f"cannot be compared: {error}", **texts)
-        return self.made(Outcome.FAIL, **texts)
-
-    def assertion(self, assertion: Assertion, values: Sequence[Any]) -> CheckResult | None:
-        texts = _texts(assertion, values)
-        if assertion.raises:
-            value = values[assertion.indexes[0]]
-            if isinstance(value, Raised) and not assertion.raises.isdisjoint(value.names):
-                return None
-            return self.made(Outcome.FAIL, shown=assertion.shown, **texts)
-        assert assertion.test is not None
-        names = dict(assertion.names) | {f"value{index}": values[index] for index in assertion.indexes}
-        try:
-            if assertion.test.value(names):
-                return None
-        except Failed as error:
-            return self.made(Outcome.FAIL, str(error), shown=assertion.shown, **texts)
-        return self.made(Outcome.FAIL, shown=assertion.shown, **texts)
-
-    def texts(self, report: Report, expects: Any) -> dict[str, str]:
-        if isinstance(expects, CallCheck) and report.values:
-            return {"expected": expects.expected, "actual": show(report.values[0])}
-        return {}
-
-    def made(self, outcome: Outcome, message: str = "", **texts: str) -> CheckResult:
-        raw, step = self.raw, self.step
-        return CheckResult(
-            index=step.check_index,
-            outcome=outcome,
-            integrity=step.integrity,
-            message=_clean(message[:4_000]),
-            shown=_clean(texts.get("shown", step.shown)),
-            expected=_clean(texts["expected"]) if "expected" in texts else None,
-            actual=_clean(texts["actual"]) if "actual" in texts else None,
-            stdout=show_text(_decoded(raw.stdout)),
-            stderr=show_text(_decoded(raw.stderr)),
-            truncated=raw.truncated,
-            wall_s=raw.wall_s,
-            cpu_s=raw.cpu_s,
-            peak_memory_mb=raw.peak_memory_mb,
-            leftover_processes=raw.leftover_processes,
-        )
-
-
-def verdict(results: Sequence[CheckResult], isolation: str) -> Verdict:
-    """The verdict over the results of `judge`, in order; the first that is no PASS decides."""
-    decides = next((result for result in results if result.outcome is not Outcome.PASS), None)
-    peaks = [result.peak_memory_mb for result in results if result.peak_memory_mb is not None]
-    return Verdict(
-        outcome=Outcome.SANDBOX_ERROR if not results else Outcome.PASS if decides is None else decides.outcome,
-        isolation=isolation,
-        integrity="weak" if any(result.integrity == "weak" for result in results) else "strong",
-        checks=tuple(results),
-        wall_s=sum(result.wall_s for result in results),
-        cpu_s=sum(result.cpu_s for result in results),
-        peak_memory_mb=max(peaks, default=None),
-        message="" if decides is None else decides.message,
-    )
-
-
 async def judge_program(
     program: Program, checks: Sequence[Check], execute: Callable[[Step], Awaitable[Raw]], isolation: str
 ) -> Verdict:
     """Judge `program` over `execute`, which runs one step in a fresh process; stop at the first that does not pass."""
     results: list[CheckResult] = []
     for step in plan(program, checks):
-        results.append(judge(step, await execute(step)))
+        if isinstance(step.expects, Replay):
+            results.append(await _replay(step, step.expects, execute))
+        else:
+            results.append(judge(step, await execute(step)))
         if results[-1].outcome is not Outcome.PASS:
             break
     return verdict(results, isolation)
 
 
-def _texts(assertion: Assertion, values: Sequence[Any]) -> dict[str, str]:
-    """What was found and wanted, for people."""
-    names = dict(assertion.names) | {f"value{index}": values[index] for index in assertion.indexes}
-    if assertion.raises:
-        return {"expected": " or ".join(sorted(assertion.raises)), "actual": show(values[assertion.indexes[0]])}
-    if assertion.sides is not None:
-        try:
-            found, wanted = (side.value(names) for side in assertion.sides)
-            return {"expected": show(wanted), "actual": show(found)}
-        except Failed:
-            pass  # the operation itself fails on this value; the plain values say why
-    return {"expected": assertion.shown, "actual": ", ".join(show(values[index]) for index in assertion.indexes)}
-
-
-def show_text(text: str) -> str:
-    """Head and tail of a text."""
-    if len(text) <= MAX_OUTPUT:
-        return text
-    half, gone = MAX_OUTPUT // 2, len(text) - MAX_OUTPUT
-    return f"{text[:half]}\n... {gone} characters left out ...\n{text[-half:]}"
-
-
-def _clean(text: str) -> str:
-    """The text with lone surrogates, which no record can carry, written as escapes."""
-    return text.encode("utf-8", "backslashreplace").decode()
-
-
-def _decoded(data: bytes) -> str:
-    return data.decode("utf-8", "backslashreplace")
-
-
-def _lines(data: bytes) -> list[bytes]:
-    """Lines without trailing white space, and without the empty ones at the end."""
-    return [line.rstrip() for line in data.rstrip().split(b"\n")]
+async def _replay(step: Step, script: Replay, execute: Callable[[Step], Awaitable[Raw]]) -> CheckResult:
+    """Judge a script that runs apart from the program; see `sandbox.replay`."""
+    script = replace(script, seed=secrets.randbits(32))
+    spent: list[Raw] = []
+    try:
+        while True:
+            judging = replace(step, kind="judge", role="judge", source=script.code, payload=script.payload)
+            raw = await execute(judging)
+            if raw.exit is not Exit.EXITED:
+                failed = judge(judging, raw)
+                return failed.model_copy(update={"message": f"the assert script itself: {failed.message}"})
+            said = script.read(raw.result)
+            if isinstance(said, Ended):
+                if not script.answers:
+                    raise InvalidCheck(f"check {step.check_index + 1}: the assert script never calls the program")
+                tail = raw.stderr.decode("utf-8", "backslashreplace")[-1_000:]
+                return told(step, replace(said, message=said.message or tail), spent)
+            asking = replace(step, payload={"ops": [[ASK, text] for text in said.expressions]}, expects=None)
+            spent.append(await execute(asking))
+            result = judge(asking, spent[-1])
+            if result.outcome is not Outcome.PASS:
+                return result
+            script = script.answered(said, read_report(spent[-1].result or b""))
+            if any(isinstance(value, Raised) and "SystemExit" in value.names for value in script.values):
+                return told(step, Ended(kind="exited"), spent)
+    except NotProxied:
+        assert step.instead is not None
+        return judge(step.instead, await execute(step.instead))
+    except MalformedFrame as error:
+        return told(step, Ended(kind="lost", message=str(error)), spent)
 
 
 def _one_line(text: str) -> str:
@@ -323,10 +166,3 @@ _SYMBOLS = {
     "is_not": "is not", "not_in": "not in", "close": "is close to", "any_of": "is any of", "truthy": "is true",
     "falsy": "is false", "unordered": "== in any order", "isinstance": "is an instance of",
 }  # fmt: skip
-_EXITS = {
-    Exit.TIMEOUT: (Outcome.TIMEOUT, "no answer within the time limit"),
-    Exit.CPU: (Outcome.CPU_LIMIT, "used more processor time than the limit"),
-    Exit.OOM: (Outcome.OOM, "used more memory than the limit"),
-    Exit.OUTPUT_LIMIT: (Outcome.OUTPUT_LIMIT, "wrote more than the limit"),
-    Exit.NOT_STARTED: (Outcome.SANDBOX_ERROR, "the process could not be started"),
-}

@@ -17,7 +17,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
-MAX_DEPTH = 110
+MAX_DEPTH = 210
 MAX_SAME_HASH = 64
 MAX_EXACT_BYTES = 2_000
 
@@ -45,6 +45,21 @@ class Opaque:
     __hash__ = object.__hash__
 
 
+@dataclass(frozen=True, eq=False)
+class Instance(Opaque):
+    """An object that is nothing but attributes, of a class named `name`."""
+
+    name: str
+    attributes: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Path:
+    """A name of the program, or an object that lives in its process. Only a judge's frame may hold one."""
+
+    parts: tuple[str, ...]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Raised:
     """An exception: the names of its classes (most derived first), its text, and its place in the program."""
@@ -66,12 +81,28 @@ class Report:
     message: str = ""
 
 
-def read_report(result: bytes) -> Report:
-    """The report in everything that was written to a result channel: exactly one frame, nothing after it."""
+def read_frame(result: bytes, paths: bool = False) -> Any:
+    """The value in everything that was written to a result channel: exactly one frame, nothing after it.
+
+    `paths` allows `Path`, which only a judge has reason to write.
+    """
     if len(result) < 4 or int.from_bytes(result[:4], "little") != len(result) - 4:
         raise MalformedFrame("the result channel does not hold exactly one frame")
+    return read_value(result[4:], paths)
+
+
+def read_value(data: bytes, paths: bool = False) -> Any:
+    """One encoded value, and nothing after it."""
     try:
-        match _Reader(result[4:]).read():
+        return _Reader(data, paths).read()
+    except (ValueError, TypeError, LookupError, ArithmeticError, struct.error) as error:
+        raise MalformedFrame(str(error)) from error
+
+
+def read_report(result: bytes) -> Report:
+    """What a step of the candidate came to."""
+    try:
+        match read_frame(result):
             case ("end", list() as values):
                 return Report(kind="end", values=_entries(values))
             case ("raised", list() as values, str() as phase, error):
@@ -80,7 +111,7 @@ def read_report(result: bytes) -> Report:
                 return Report(kind="exit", values=_entries(values), phase=phase, status=status)
             case ("syntax", str() as message):
                 return Report(kind="syntax", message=message)
-    except (ValueError, TypeError, ArithmeticError, struct.error) as error:
+    except TypeError as error:
         raise MalformedFrame(str(error)) from error
     raise MalformedFrame("the frame is no report")
 
@@ -108,9 +139,10 @@ def _raised(error: Any) -> Raised:
 class _Reader:
     """Reads one encoded value; containers in progress are kept on a stack, so depth costs no recursion."""
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes, paths: bool) -> None:
         self.data = data
         self.at = 0
+        self.containers = {**_CONTAINERS, "P": _path} if paths else _CONTAINERS
 
     def read(self) -> Any:
         root: list[Any] = []
@@ -119,7 +151,7 @@ class _Reader:
             tag, count, items = stack[-1]
             if len(items) < count:
                 tag = self.take(1).decode("latin-1")
-                if tag not in _CONTAINERS:
+                if tag not in self.containers:
                     items.append(self.scalar(tag))
                 elif len(stack) > MAX_DEPTH:
                     raise MalformedFrame("nested too deep")
@@ -127,7 +159,7 @@ class _Reader:
                     stack.append((tag, self.count(), []))
             elif len(stack) > 1:
                 stack.pop()
-                stack[-1][2].append(_CONTAINERS[tag](items))
+                stack[-1][2].append(self.containers[tag](items))
             elif self.at != len(self.data):
                 raise MalformedFrame("bytes after the value")
             else:
@@ -195,6 +227,19 @@ def _exact(items: list[Any], count: int) -> list[int]:
     return items
 
 
+def _instance(items: list[Any]) -> Instance:
+    name, attributes = items[0], dict(_pairs(items[1:]))
+    if not all(type(part) is str and part.isidentifier() and part[:2] != "__" for part in (name, *attributes)):
+        raise MalformedFrame("an object without a name")
+    return Instance(f"an object of type {name}", name, attributes)
+
+
+def _path(items: list[Any]) -> Path:
+    if not items or not all(type(part) is str and part.isidentifier() for part in items):
+        raise MalformedFrame("no path of names")
+    return Path(tuple(items))
+
+
 _ATOMS: dict[str, Any] = {"N": None, "T": True, "F": False, "E": ..., "X": NotImplemented}
 _BLOBS: dict[str, Callable[[bytes], Any]] = {
     "i": lambda data: int.from_bytes(data, "little", signed=True),
@@ -216,6 +261,7 @@ _CONTAINERS: dict[str, Callable[[list[Any]], Any]] = {
     "V": lambda items: dict(enumerate(items)).values(),
     "M": lambda items: dict(_pairs([part for pair in items for part in pair])).items(),
     "I": iter,
+    "o": _instance,
     "r": lambda items: range(*_exact(items, 3)),
     "C": lambda items: Counter(dict(_pairs(items))),
     "D": lambda items: defaultdict(None, _pairs(items)),

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import Any
 
-from sandbox.codec import Opaque, Raised, hashable
+from sandbox.codec import Opaque, Path, Raised, hashable
 from sandbox.errors import InvalidCheck
 from sandbox.expressions import CannotEvaluate, Failed, Prepared, prepare
 from sandbox.functions import BUILTINS, MODULES
@@ -234,6 +234,8 @@ def _sequence(
 def _scalar(value: Any, limit: int) -> str:
     if isinstance(value, Opaque):
         return f"<{value.reason}>"
+    if isinstance(value, Path):
+        return ".".join(value.parts)
     if isinstance(value, int) and value.bit_length() > 10_000:
         return hex(value) if value.bit_length() < 4 * limit else f"<a number of {value.bit_length()} bits>"
     if isinstance(value, float) and not math.isfinite(value):

@@ -10,17 +10,16 @@ the rest is sent along in order. A script runs in one process, as its author wou
 from __future__ import annotations
 
 import ast
-import builtins
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
-from sandbox.compare import exception_names, parse
+from sandbox.compare import exception_names
 from sandbox.errors import InvalidCheck
 from sandbox.expressions import CannotEvaluate, Failed, Prepared
-from sandbox.split import DO, MUTABLE, TRY, NotPure, Splitter, free_names
+from sandbox.script import free_names, is_foreign_import, outline, root, star_names, uncalled_tests
+from sandbox.split import DO, MUTABLE, TRY, NotPure, Splitter
 
 MAX_SHOWN = 400
 
@@ -50,11 +49,12 @@ class Script:
 @lru_cache(maxsize=512)
 def rewrite(code: str) -> Script:
     """Take `code` apart. Raises NotPure, or InvalidCheck where it does not parse."""
-    tree = parse(code, "the assert script", "exec")
+    whole = outline(code)
     try:
-        script = _Rewriter(_entry_builtin(tree))
-        script.block(tree.body)
-        script.call_tests()
+        script = _Rewriter(whole.shadows)
+        script.block(whole.tree.body)
+        for function in uncalled_tests(whole.tree):
+            script.inline(function, ast.Call(func=ast.Name(id=function.name), args=[], keywords=[], lineno=1))
     except (CannotEvaluate, Failed) as error:
         raise NotPure(str(error)) from None
     except RecursionError:
@@ -62,34 +62,13 @@ def rewrite(code: str) -> Script:
     return Script(ops=tuple(script.ops), asserts=tuple(script.asserts))
 
 
-def _entry_builtin(tree: ast.Module) -> frozenset[str]:
-    """The built-in names that the script must mean as the program's own.
-
-    A script that calls no unknown name at all tests a function that is named like a built-in one.
-    """
-    bound = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
-    calls = [node.func.id for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)]
-    if any(name not in vars(builtins) and name not in bound for name in calls):
-        return frozenset()
-    outer = [
-        node.test.left.func.id
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Assert)
-        and isinstance(node.test, ast.Compare)
-        and isinstance(node.test.left, ast.Call)
-        and isinstance(node.test.left.func, ast.Name)
-    ]
-    return frozenset(outer[:1])
-
-
 class _Rewriter(Splitter):
     """Follows the statements of one script."""
 
-    def __init__(self, program_names: frozenset[str]) -> None:
-        super().__init__(program_names)
+    def __init__(self, shadows: frozenset[str]) -> None:
+        super().__init__(shadows)
         self.asserts: list[Assertion] = []
         self.inlining: list[str] = []
-        self.called: set[str] = set()
 
     def block(self, statements: list[ast.stmt]) -> None:
         for statement in statements:
@@ -188,6 +167,8 @@ class _Rewriter(Splitter):
                 return self.inline(function, value)
             if value.func.id == "print" and not self.needs_guest(value):
                 return
+        if not self.needs_guest(value) and root(value) not in self.names.host:
+            raise NotPure(f"line {statement.lineno}: {ast.unparse(value)[:80]}")
         self.do(statement)
 
     def _assign(self, statement: ast.Assign) -> None:
@@ -223,27 +204,47 @@ class _Rewriter(Splitter):
             name = alias.asname or alias.name.split(".")[0]
             self.names.forget(name)
             self.names.modules[name] = alias.name if alias.asname else name
-            if alias.name.split(".")[0] in sys.stdlib_module_names:
+            if not is_foreign_import(statement):
                 self.names.imports[name] = f"import {alias.name}" + (f" as {alias.asname}" if alias.asname else "")
 
     def _importfrom(self, statement: ast.ImportFrom) -> None:
         """Names of the standard library; what is imported from anywhere else is taken to be the program's."""
         module = statement.module or ""
-        library = statement.level == 0 and module.split(".")[0] in sys.stdlib_module_names
-        if module == "__future__" or (library and any(alias.name == "*" for alias in statement.names)):
-            raise NotPure(f"line {statement.lineno}: from {module} import")
+        if module == "__future__":
+            return
+        foreign = is_foreign_import(statement)
         for alias in statement.names:
+            if alias.name == "*":
+                self.star(module, foreign)
+                continue
             name = alias.asname or alias.name
             self.names.forget(name)
-            if library or module == "pytest":
+            if not foreign:
                 self.names.modules[name] = f"{module}.{alias.name}"
                 self.names.imports[name] = f"from {module} import {alias.name} as {name}"
             elif alias.asname:
                 self.names.alias[name] = ast.Name(id=alias.name, ctx=ast.Load())
 
+    def star(self, module: str, foreign: bool) -> None:
+        """``from module import *``: of the program, or of a module that is harmless to look into."""
+        if foreign:
+            return
+        if not star_names(module):
+            raise NotPure(f"from {module} import *")
+        for name in star_names(module):
+            self.names.forget(name)
+            self.names.modules[name] = f"{module}.{name}"
+            self.names.imports[name] = f"from {module} import {name}"
+
     def _functiondef(self, statement: ast.FunctionDef) -> None:
         self.names.forget(statement.name)
         self.names.functions[statement.name] = statement
+
+    def _classdef(self, statement: ast.ClassDef) -> None:
+        if statement.bases:
+            raise NotPure(f"line {statement.lineno}: a class with bases")
+        self.names.forget(statement.name)
+        self.names.closed.add(statement.name)
 
     def _pass(self, statement: ast.Pass) -> None:
         """Nothing to do."""
@@ -280,7 +281,6 @@ class _Rewriter(Splitter):
                 inner.owned[name] = "callable"
             else:
                 inner.host[name] = self.host(value)
-        self.called.add(function.name)
         self.inlining.append(function.name)
         body = function.body
         ends = isinstance(body[-1], ast.Return) and (body[-1].value is None or isinstance(body[-1].value, ast.Constant))
@@ -288,12 +288,6 @@ class _Rewriter(Splitter):
         self.block(body[:-1] if ends else body)
         self.names = outer
         self.inlining.pop()
-
-    def call_tests(self) -> None:
-        """Call the functions named test..., as a test runner would, where the script does not do it itself."""
-        for name, function in list(self.names.functions.items()):
-            if name.startswith("test") and name not in self.called and not function.args.args:
-                self.inline(function, ast.Call(func=ast.Name(id=name), args=[], keywords=[], lineno=function.lineno))
 
 
 def _is_failure(statement: ast.stmt) -> bool:

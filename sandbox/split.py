@@ -17,8 +17,9 @@ from typing import Any
 from sandbox.compare import source
 from sandbox.expressions import Prepared, prepare
 from sandbox.functions import BUILTINS, METHOD_NAMES, MODULES, Meter, unpacker
+from sandbox.script import free_names
 
-DO, GET, TRY = 0, 1, 2
+DO, GET, TRY, ASK = 0, 1, 2, 3
 MAX_OPS = 5_000
 MAX_TURNS = 5_000
 MUTABLE = (list, dict, set, bytearray)
@@ -55,24 +56,12 @@ class Names:
         self.closed.discard(name)
 
 
-def free_names(node: ast.AST) -> set[str]:
-    """Names that `node` reads and does not bind itself (in a comprehension or a lambda)."""
-    read: set[str] = set()
-    bound: set[str] = set()
-    for part in ast.walk(node):
-        if isinstance(part, ast.Name):
-            (read if isinstance(part.ctx, ast.Load) else bound).add(part.id)
-        elif isinstance(part, ast.arg):
-            bound.add(part.arg)
-    return read - bound
-
-
 class Splitter:
     """Collects the guest's operations of one script, in order."""
 
-    def __init__(self, program_names: frozenset[str]) -> None:
+    def __init__(self, shadows: frozenset[str]) -> None:
         self.names = Names(host={"__name__": "__main__"})
-        self.program_names = program_names
+        self.shadows = shadows
         self.ops: list[tuple[int, str]] = []
         self.values = 0
         self.placed: dict[str, Any] = {}
@@ -90,7 +79,7 @@ class Splitter:
             return True
         if name in names.host or name in names.modules:
             return False
-        return name in self.program_names or not (hasattr(builtins, name) or name in BUILTINS)
+        return name in self.shadows or not (hasattr(builtins, name) or name in BUILTINS)
 
     def needs_guest(self, node: ast.AST) -> bool:
         return any([self.is_guests(name) for name in sorted(free_names(node))])

@@ -24,7 +24,7 @@ from sandbox.types import Check, Limits, Program, Verdict
 from sandbox.wasm_run import TICK_S, Instance, define_host
 from sandbox.wasm_runtime import load_module, make_engine
 
-GUEST_MODULES = ("encode", "child")
+GUEST_MODULES = ("encode", "child", "testing", "judge")
 MAX_WAITING = 256
 
 _READ = """\
@@ -42,9 +42,10 @@ builtins.exit, builtins.quit = (_sitebuiltins.Quitter(name, "Ctrl-D") for name i
 for name, code in parts[0]:
     module = type(sys)(name)
     sys.modules[name] = module
+    setattr(sys.modules[name.rpartition(".")[0] or name], name.rpartition(".")[2], module)
     if code is not None:
         exec(marshal.loads(code), module.__dict__)
-module.run_step(*parts[1], 0)
+sys.modules["sandbox.guest.child"].run_step(*parts[1], 0)
 posix._exit(0)
 """
 COMPILE = _READ + """\
@@ -104,7 +105,7 @@ class WasmSandbox:
         stdin = step.payload.get("stdin", "").encode("utf-8", "surrogateescape")
         payload = {key: value for key, value in step.payload.items() if key != "stdin"}
         job = self._prepared.job(step.source, step.kind, payload) + stdin
-        instance = Instance(job, limits)
+        instance = Instance(job, limits, step.payload.get("seed"))
         done = threading.Event()
 
         def work() -> Raw:
@@ -153,7 +154,8 @@ class _Prepared:
 
     def job(self, source: str, kind: str, payload: dict[str, object]) -> bytes:
         """What an instance reads first: the guest's modules and the step, after their length."""
-        data = marshal.dumps((self._modules, (source, kind, payload)))
+        modules = self._modules if kind in ("judge", "script") else self._modules[:-2]
+        data = marshal.dumps((modules, (source, kind, payload)))
         return len(data).to_bytes(4, "little") + data
 
 

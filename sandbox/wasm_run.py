@@ -1,13 +1,15 @@
 """One program in one WebAssembly instance: what it may read and write, and when it has to stop.
 
 The instance gets no directory and no socket, only three descriptors: 0 gives the job and then the program's standard
-input, and takes the result frame; 1 and 2 are its output. They and sleeping are implemented here; clock, random
-numbers, arguments and exit are wasmtime's.
+input, and takes the result frame; 1 and 2 are its output. They, sleeping and random numbers are implemented here;
+clock, arguments and exit are wasmtime's.
 """
 
 from __future__ import annotations
 
 import ctypes
+import os
+import random
 import struct
 import threading
 import time
@@ -39,13 +41,15 @@ _EpochCallback = ctypes.CFUNCTYPE(
 class Instance:
     """One instance, run once, in the thread that calls `run`. Any thread may call `cancel`."""
 
-    def __init__(self, incoming: bytes, limits: Limits) -> None:
+    def __init__(self, incoming: bytes, limits: Limits, seed: int | None = None) -> None:
+        """`seed` makes everything random inside, the order of sets included, the same from run to run."""
         self.incoming = memoryview(incoming)
         self.limits = limits
         self.output = {1: bytearray(), 2: bytearray()}
         self.result = bytearray()
         self.stop: Exit | None = None
         self.cancelled = threading.Event()
+        self.random_bytes = os.urandom if seed is None else random.Random(seed).randbytes
         self.started = self.started_cpu = 0.0
 
     def cancel(self) -> None:
@@ -156,6 +160,7 @@ def define_host(linker: wasmtime.Linker) -> None:
         ("poll_oneoff", _poll_oneoff, [i32] * 4),
         ("fd_fdstat_get", _fd_fdstat_get, [i32] * 2),
         ("fd_filestat_get", _fd_filestat_get, [i32] * 2),
+        ("random_get", _random_get, [i32] * 2),
         ("fd_pread", _refuse, [i32, i32, i32, i64, i32]),
         ("fd_pwrite", _refuse, [i32, i32, i32, i64, i32]),
     ):
@@ -258,6 +263,11 @@ def _fd_filestat_get(memory: _Memory, fd: int, address: int) -> int:
     if fd not in (0, 1, 2):
         return EBADF
     memory.write(address, struct.pack("<QQB7xQQQQQ", 0, 0, 2, 1, 0, 0, 0, 0))
+    return 0
+
+
+def _random_get(memory: _Memory, address: int, size: int) -> int:
+    memory.write(address, _current.instance.random_bytes(min(size & 0xFFFFFFFF, PAGE)))
     return 0
 
 

@@ -23,20 +23,21 @@ from sandbox.guest.encode import encode, sequence
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # `typing` itself takes longer to import than many a candidate to run
+    from collections.abc import Callable
     from typing import Any, TextIO
 
 # Functions below keep these, whatever the candidate does to `builtins`.
 globals()["__builtins__"] = dict(vars(builtins))
 
 FILE = "<program>"
-DO, GET, TRY = 0, 1, 2
+DO, GET, TRY, ASK = 0, 1, 2, 3
 MAX_TEXT = 4_000
+RECURSION_LIMIT = 5_000
 
 _modules = sys.modules
 _mro = type.__dict__["__mro__"].__get__
 _name = type.__dict__["__name__"].__get__
 _set_recursion_limit = sys.setrecursionlimit
-_recursion_limit = sys.getrecursionlimit()
 _phase = ["load"]
 
 
@@ -46,25 +47,41 @@ class Scope(dict):  # type: ignore[type-arg]
     program: dict[str, Any]
 
     def __missing__(self, name: str) -> Any:
-        return self.program[name]
+        return self.make if name == "__make__" else self.program[name]
+
+    def make(self, names: list[str], fill: Callable[[list[Any]], tuple[list[dict[str, Any]], Any]]) -> Any:
+        """Objects of classes of the program, made without calling the classes; see `sandbox.replay`."""
+        made = [object.__new__(self.program[name]) for name in names]
+        attributes, value = fill(made)
+        for item, content in zip(made, attributes, strict=True):
+            for key, part in content.items():
+                object.__setattr__(item, key, part)
+        return value
 
 
 def run_step(source: str, kind: str, payload: dict[str, Any], result_fd: int) -> None:
     """Do one step and write its frame.
 
     `kind` is "load" (run the program as a module), "call" (load, then the operations of `payload["ops"]`: [DO, code],
-    [GET, expression], [TRY, code]), "stdio" (run as `__main__`) or "script" (load, then run `payload["code"]`).
+    [GET, expression], [TRY, code], [ASK, expression]), "stdio" (run as `__main__`), "script" (load, then run
+    `payload["code"]`) or "judge" (`source` is an assert script; see `sandbox.guest.judge`).
     """
     streams = (sys.stdout, sys.stderr)
     for stream in streams:
         stream.reconfigure(encoding="utf-8", errors="backslashreplace")  # type: ignore[union-attr]
+    if kind == "judge":
+        from sandbox.guest import judge
+
+        _send(result_fd, judge.run(source, payload))
+        _flush(streams)
+        return
     values: list[bytes] = []
     try:
         frame = _step(source, kind, payload, values)
     except SystemExit as exit:
         frame = [encode("exit"), sequence(b"l", values), encode(_phase[0]), encode(_status(exit))]
     except BaseException as error:  # noqa: BLE001 - whatever a candidate can raise is a fact about the candidate
-        _set_recursion_limit(_recursion_limit)
+        _set_recursion_limit(RECURSION_LIMIT)
         frame = [encode("raised"), sequence(b"l", values), encode(_phase[0]), _error(error)]
         _print_error(error)
     if kind == "stdio":
@@ -89,7 +106,10 @@ def _step(source: str, kind: str, payload: dict[str, Any], values: list[bytes]) 
     scope = Scope(__builtins__=builtins, __name__="__main__")
     scope.program = space
     if kind == "script":
+        from sandbox.guest import testing
+
         _phase[0] = "call"
+        _modules.setdefault("pytest", testing.module(bool))
         exec(compile(payload["code"], "<check>", "exec", dont_inherit=True), scope)  # noqa: S102
     for op, text in payload["ops"] if kind == "call" else ():
         _operate(op, text, scope, values)
@@ -103,17 +123,19 @@ def _operate(op: int, text: str, scope: Scope, values: list[bytes]) -> None:
         exec(compile(text, "<check>", "exec", dont_inherit=True), scope)  # noqa: S102
         return
     _phase[0] = "call"
-    if op == TRY:
-        try:
+    try:
+        if op == TRY:
             exec(compile(text, "<check>", "exec", dont_inherit=True), scope)  # noqa: S102
-        except BaseException as error:  # noqa: BLE001 - the host knows which exception was wanted; this process must not
-            entry = [encode("error"), _error(error)]
+            value = None
         else:
-            entry = [encode("value"), encode(None)]
-    else:
-        value = eval(compile(text, "<check>", "eval", dont_inherit=True), scope)
-        _set_recursion_limit(_recursion_limit)
-        entry = [encode("value"), encode(value)]
+            value = eval(compile(text, "<check>", "eval", dont_inherit=True), scope)
+        _set_recursion_limit(RECURSION_LIMIT)
+        entry = [encode("value"), encode(value, op == ASK)]
+    except BaseException as error:
+        if op == GET:
+            raise
+        _set_recursion_limit(RECURSION_LIMIT)
+        entry = [encode("error"), _error(error)]  # the host knows which exception was wanted; this process must not
     values.append(sequence(b"t", entry))
 
 

@@ -23,9 +23,18 @@ if TYPE_CHECKING:  # `typing` itself takes longer to import than many a candidat
 globals()["__builtins__"] = dict(vars(builtins))
 
 MAX_BYTES = 3_500_000
-MAX_DEPTH = 100
+MAX_DEPTH = 200
 
 _modules = sys.modules
+
+
+def _attributes(value: Any) -> Any:
+    try:
+        return object.__getattribute__(value, "__dict__")
+    except AttributeError:
+        return None
+
+
 _iterators: tuple[type, ...] = (
     type(iter([])), type(iter(())), type(iter(set())), type(iter({})), type(iter({}.values())), type(iter({}.items())),
     type(iter(range(0))), type(iter("")), type(iter("\u1234")), type(iter(b"")), type(reversed([])),
@@ -39,9 +48,11 @@ class TooLarge(Exception):
 
 
 class Encoder:
-    """Collects the bytes of one value."""
+    """Collects the bytes of one value. With `objects`, instances of other classes travel as name and attributes."""
 
-    def __init__(self) -> None:
+    def __init__(self, objects: bool = False) -> None:
+        self.objects = objects
+        self.lossy = False
         self.parts: list[bytes] = []
         self.size = 0
         self.open: set[int] = set()
@@ -102,7 +113,7 @@ class Encoder:
             self.items(b"r", [value.start, value.stop, value.step], depth)
         elif kind is type and value in _types:
             self.text(b"Y", value.__name__)
-        elif not self.library(kind, value, depth):
+        elif not (self.library(kind, value, depth) or (self.objects and self.instance(kind, value, depth))):
             self.opaque(kind)
 
     def exhaust(self, iterator: Iterable[Any]) -> list[Any]:
@@ -134,8 +145,17 @@ class Encoder:
             return False
         return True
 
+    def instance(self, kind: type, value: Any, depth: int) -> bool:
+        """Write the attributes of an object that is nothing but attributes; False where it is more."""
+        attributes = _attributes(value)
+        if kind.__mro__[1:] != (object,) or type(attributes) is not dict:
+            return False
+        self.items(b"o", [kind.__name__, *(part for item in attributes.items() for part in item)], depth)
+        return True
+
     def opaque(self, kind: type) -> None:
         """Write that a value is not plain data; only the name of its type travels."""
+        self.lossy = True
         name = type.__dict__["__name__"].__get__(kind)
         self.text(b"U", name if type(name) is str else "?")
 
@@ -164,10 +184,10 @@ _DATES = {
 }
 
 
-def encode(value: Any) -> bytes:
+def encode(value: Any, objects: bool = False) -> bytes:
     """The bytes of `value`, or of a mark that says why it cannot be written. Never raises for a plain value."""
     try:
-        out = Encoder()
+        out = Encoder(objects)
         out.value(value)
         return b"".join(out.parts)
     except TooLarge as error:

@@ -1,0 +1,250 @@
+"""Runs an assert script in a process that has never seen the candidate. Standard library only.
+
+Names that the script does not define are the program's. Calling one asks for an answer; the host gets answers by
+making the call in another process, and starts this one again with them, so judge and candidate never run side by side.
+What the script computes must not differ from run to run, hence the fixed seed.
+
+An unanswered call gives a `Pending` value. Using it skips the statement (the host has wrapped every one), so that one
+run collects as many calls as it can. Nothing is concluded from a run in which a call was pending.
+
+The frame is one of
+
+    ("need", calls)                 all calls up to here, answered ones first, each encoded by itself; a call is
+                                    (path, args, kwargs), or (path,) for the value of a name
+    ("passed",)                     the script ran to its end, with an answer to every call
+    ("failed", text, line)          an assert failed, in this line of the script
+    ("raised", error, line, whose)  an exception; `whose` is "program" where a call of the program raised it
+    ("unproxied", reason)           the script does with the program what calls by value cannot do
+"""
+
+from __future__ import annotations
+
+import builtins
+import sys
+
+from sandbox.guest import testing
+from sandbox.guest.encode import Encoder, TooLarge, encode
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+FILE = "<check>"
+MAX_CALLS = 2_000
+
+
+class Unknown(BaseException):
+    """A value was used that is not known yet."""
+
+
+class Unproxied(BaseException):
+    """The script does something that calls by value cannot do."""
+
+
+class Pending:
+    """The result of a call that has not been made yet. Any use raises Unknown."""
+
+    __slots__ = ()
+
+    def __getattr__(self, name: str) -> Any:
+        raise Unknown
+
+
+class Remote:
+    """A name of the program, or an object that lives in its process."""
+
+    def __init__(self, asking: Asking, path: tuple[str, ...]) -> None:
+        self.__dict__.update(_asking=asking, _path=path)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self._asking.ask((self._path, args, kwargs))
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return Remote(self._asking, (*self._path, name))
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        self._asking.refuse(f"it changes {'.'.join(self._path)}.{name}")
+
+
+_OPERATORS = (
+    "eq ne lt le gt ge bool len iter next contains getitem hash str repr int float index abs neg add radd sub rsub mul "
+    "rmul truediv rtruediv floordiv mod pow and or xor round format enter exit"
+).split()
+
+
+def _use_pending(self: Pending, *args: Any) -> Any:
+    raise Unknown
+
+
+def _use_remote(name: str) -> Callable[..., Any]:
+    def use(self: Remote, *args: Any) -> Any:
+        value = self._asking.ask((self._path,))
+        if isinstance(value, Remote):
+            self._asking.refuse(f"it uses an object of the program: {name}")
+        return getattr(value, name)(*args)
+
+    return use
+
+
+for _name in _OPERATORS:
+    setattr(Pending, f"__{_name}__", _use_pending)
+    setattr(Remote, f"__{_name}__", _use_remote(f"__{_name}__"))
+
+
+class Asking:
+    """The calls that the script has made in this run, and the answers that are known."""
+
+    def __init__(self, answers: list[list[Any]], scope: Names) -> None:
+        self.answers = answers
+        self.scope = scope
+        self.calls: list[bytes] = []
+        self.pending = False
+        self.refused = ""
+
+    def refuse(self, reason: str) -> None:
+        """End the run. The reason is kept, for a script may catch everything."""
+        self.refused = self.refused or reason
+        raise Unproxied(reason)
+
+    def ask(self, call: tuple[Any, ...]) -> Any:
+        """The answer to a call, or Pending. Raises what the program raised."""
+        if len(self.calls) >= MAX_CALLS:
+            self.refuse(f"it makes more than {MAX_CALLS} calls")
+        written, index = self.written(call), len(self.calls)
+        self.calls.append(written)
+        if index < len(self.answers) and self.answers[index][0] == written.decode("latin-1"):
+            return self.answered(index, *self.answers[index][1:])
+        del self.answers[index:]
+        self.pending = True
+        return Pending()
+
+    def answered(self, index: int, kind: str, *parts: Any) -> Any:
+        if kind == "value":
+            return eval(parts[0], {"__make__": self.scope.make})  # the host wrote it, of decoded values
+        if kind == "object":
+            return Remote(self, (f"_r{index}",))
+        raise _exception(*parts)
+
+    def written(self, call: tuple[Any, ...]) -> bytes:
+        """The call as bytes that can travel and be compared."""
+        out = CallEncoder(objects=True)
+        try:
+            out.value(call)
+        except TooLarge as error:
+            self.refuse(f"an argument cannot travel: {error}")
+        if out.lossy:
+            self.refuse(f"it gives {'.'.join(call[0])} something that is no plain data")
+        return b"".join(out.parts)
+
+
+class CallEncoder(Encoder):
+    """Writes calls: besides values, names of the program and objects that live in its process."""
+
+    def container(self, kind: type, value: Any, depth: int) -> None:
+        if kind is Pending:
+            raise Unknown
+        if kind is Remote:
+            self.items(b"P", value._path, depth)
+        else:
+            super().container(kind, value, depth)
+
+
+class Names(dict):  # type: ignore[type-arg]
+    """Names of the script. One that is neither there nor built in is the program's."""
+
+    asking: Asking
+    shadows: frozenset[str]
+
+    def __missing__(self, name: str) -> Any:
+        if name in self.shadows or not hasattr(builtins, name):
+            return Remote(self.asking, (name,))
+        raise KeyError(name)
+
+    def make(self, names: list[str], fill: Callable[[list[Any]], tuple[list[dict[str, Any]], Any]]) -> Any:
+        """Objects of classes of the script, made without calling the classes; see `sandbox.replay`."""
+        made = [object.__new__(self[name]) for name in names]
+        attributes, value = fill(made)
+        for item, content in zip(made, attributes, strict=True):
+            for key, part in content.items():
+                object.__setattr__(item, key, part)
+        return value
+
+
+class Main(type(sys)):  # type: ignore[misc]
+    """The script as a module, for libraries that look for it there."""
+
+    scope: Names
+
+    def __dir__(self) -> list[str]:
+        return list(self.scope)
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in self.scope:
+            raise AttributeError(name)
+        return self.scope[name]
+
+
+class _FromProgram(Exception):
+    """Base of exceptions that are no built-in ones."""
+
+
+def _exception(names: list[str], text: str) -> BaseException:
+    """An exception of the class that the program raised, as far as its name is known here."""
+    base = next((getattr(builtins, name) for name in names if hasattr(builtins, name)), Exception)
+    if not (isinstance(base, type) and issubclass(base, BaseException)):
+        base = Exception
+    kind = base if names[0] == base.__name__ else type(names[0], (base,), {})
+    try:
+        error: BaseException = kind(text)
+    except TypeError:  # such as UnicodeDecodeError, which wants five arguments
+        error = _FromProgram(f"{names[0]}: {text}")
+    error.from_program = True  # type: ignore[attr-defined]
+    return error
+
+
+def run(code: str, payload: dict[str, Any]) -> bytes:
+    """Run the script once; the frame's encoded content."""
+    return encode(_ended(code, payload))
+
+
+def _ended(code: str, payload: dict[str, Any]) -> tuple[Any, ...]:
+    scope = Names(__name__="__main__", __builtins__=builtins, __Unknown__=Unknown, __pending__=Pending())
+    scope.shadows = frozenset(payload["shadows"])
+    asking = scope.asking = Asking(payload["answers"], scope)
+    if payload["seeded"]:
+        import random
+
+        random.seed(payload["seed"])
+    main = sys.modules["__main__"] = Main("__main__")
+    main.scope = scope
+    sys.modules["pytest"] = testing.module(lambda: asking.pending)
+    end = _outcome(code, scope)
+    if asking.refused:
+        return ("unproxied", asking.refused)
+    return ("need", asking.calls) if asking.pending else end
+
+
+def _outcome(code: str, scope: Names) -> tuple[Any, ...]:
+    try:
+        exec(compile(code, FILE, "exec", dont_inherit=True), scope)  # noqa: S102
+    except AssertionError as error:
+        return ("failed", str(error), _line(error))
+    except BaseException as error:  # noqa: BLE001 - whatever a script raises is how it ended
+        by_program = getattr(error, "from_program", False)
+        if isinstance(error, SystemExit) and not by_program:
+            return ("failed", f"the script exits with {error.code}", _line(error)) if error.code else ("passed",)
+        names = tuple(kind.__name__ for kind in type(error).__mro__)
+        return ("raised", (names, str(error), ""), _line(error), "program" if by_program else "script")
+    return ("passed",)
+
+
+def _line(error: BaseException) -> int:
+    line, trace = 0, error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename == FILE:
+            line = trace.tb_lineno
+        trace = trace.tb_next
+    return line
