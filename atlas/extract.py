@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import ast
 import re
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
 from atlas.types import Candidate, Completion, Program, Task
 
@@ -22,6 +24,7 @@ def candidates(task: Task, completions: Sequence[Completion], round_: int = 0) -
     `Candidate.index` is the completion's position, so that a candidate can be traced to what the model said.
     """
     found: dict[str, Candidate] = {}
+    copies: Counter[str] = Counter()
     for index, completion in enumerate(completions):
         span = code_span(completion.text, task.language)
         if span is None:
@@ -30,7 +33,8 @@ def candidates(task: Task, completions: Sequence[Completion], round_: int = 0) -
         program = Program(source=source + "\n" * (not source.endswith("\n")), language=task.language)
         candidate = Candidate(index=index, round=round_, program=program, completion=completion, span=span)
         found.setdefault(candidate.digest, candidate)
-    return list(found.values())
+        copies[candidate.digest] += 1
+    return [replace(candidate, copies=copies[digest]) for digest, candidate in found.items()]
 
 
 def code_span(text: str, language: str) -> tuple[int, int] | None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal
@@ -104,6 +106,8 @@ class Candidate:
     program: Program
     completion: Completion
     span: tuple[int, int]
+    copies: int = 1
+    """How many completions of the round held this very program."""
 
     @property
     def digest(self) -> str:
@@ -135,6 +139,15 @@ class Attempt:
     verdict: Verdict | None = None
     usage: Usage = field(default_factory=Usage)
     seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        """Note the seconds that `stage` took, also where it was cut short."""
+        begun = time.monotonic()
+        try:
+            yield
+        finally:
+            self.seconds[stage] = time.monotonic() - begun
 
     @property
     def passed(self) -> bool:

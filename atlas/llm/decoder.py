@@ -102,8 +102,8 @@ class Decoder:
     Raises LlamaError where the file cannot be loaded or the context cannot be made.
     """
 
-    def __init__(self, model: Path, *, n_ctx: int, slots: int, threads: int) -> None:
-        self._lib = llamacpp.load_library()
+    def __init__(self, model: Path, *, n_ctx: int, slots: int, threads: int, library: Path | None = None) -> None:
+        self._lib = llamacpp.load_library(library)
         self._quiet = llamacpp.LOG_CALLBACK(lambda *_: None)
         self._lib.llama_log_set(self._quiet, None)
         self._lib.llama_backend_init()

@@ -33,11 +33,20 @@ class EmbeddedEngine:
     @classmethod
     @contextlib.asynccontextmanager
     async def start(
-        cls, model: Path, *, name: str = "", sha256: str = "", n_ctx: int = 8192, slots: int = 8, threads: int = 0
+        cls,
+        model: Path,
+        *,
+        name: str = "",
+        sha256: str = "",
+        n_ctx: int = 8192,
+        slots: int = 8,
+        threads: int = 0,
+        library: Path | None = None,
     ) -> AsyncIterator[EmbeddedEngine]:
         """Run llama.cpp with `model` in a child process for as long as the context lasts.
 
         `n_ctx` tokens are shared by `slots` completions that are generated together; `threads` 0 takes every core.
+        `library`: a libllama.so built for this machine, of the release that `atlas.llm.llamacpp` names.
         Raises ModelUnavailable with the engine's own words where it does not come up.
         """
         key = secrets.token_urlsafe(32)
@@ -45,6 +54,7 @@ class EmbeddedEngine:
             sys.executable, "-m", "atlas.llm.engine_server", "--model", str(model), "--name", name or model.stem,
             "--sha256", sha256, "--n-ctx", str(n_ctx), "--slots", str(slots),
             "--threads", str(threads or len(os.sched_getaffinity(0))),
+            *([] if library is None else ["--library", str(library)]),
         ]
         process = await anyio.to_thread.run_sync(
             lambda: subprocess.Popen(

@@ -215,10 +215,13 @@ def main() -> None:
     parser.add_argument("--n-ctx", type=int, required=True)
     parser.add_argument("--slots", type=int, required=True)
     parser.add_argument("--threads", type=int, required=True)
+    parser.add_argument("--library", type=Path)
     options = parser.parse_args()
     key = os.environ.pop(KEY_VARIABLE)
     try:
-        decoder = Decoder(options.model, n_ctx=options.n_ctx, slots=options.slots, threads=options.threads)
+        decoder = Decoder(
+            options.model, n_ctx=options.n_ctx, slots=options.slots, threads=options.threads, library=options.library
+        )
     except LlamaError as exc:
         sys.exit(str(exc))
     listener = socket.socket()

@@ -103,15 +103,16 @@ _FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
 }
 
 
-def load_library() -> Any:
-    """Open the wheel's shared library, declare the functions above, and prove that the structs fit it."""
-    version = importlib.metadata.version("xllamacpp")
-    if version != PINNED:
-        raise LlamaError(f"xllamacpp {version} is installed; Atlas needs {PINNED}: pip install xllamacpp=={PINNED}")
-    spec = importlib.util.find_spec("xllamacpp")
-    assert spec is not None and spec.origin is not None
-    (path,) = Path(spec.origin).parent.glob("xllamacpp*.so")
-    lib = c.CDLL(str(path))
+def load_library(path: Path | None = None) -> Any:
+    """Open the wheel's shared library, declare the functions above, and prove that the structs fit it.
+
+    `path` is another libllama.so of the same release, built for this machine's processor or accelerator: the wheel's
+    uses AVX2 and no more. Raises LlamaError.
+    """
+    try:
+        lib = c.CDLL(str(path or _wheel_library()))
+    except OSError as exc:
+        raise LlamaError(f"the llama.cpp library cannot be loaded: {exc}") from exc
     for name, (restype, argtypes) in _FUNCTIONS.items():
         function = getattr(lib, name)
         function.restype, function.argtypes = restype, argtypes
@@ -119,5 +120,15 @@ def load_library() -> Any:
     seen = (context.n_ctx, context.n_batch, context.n_ubatch, context.n_seq_max, context.type_k, context.type_v,
             context.offload_kqv, context.embeddings)
     if seen != (512, 2048, 512, 1, 1, 1, True, False):
-        raise LlamaError(f"the llama.cpp in xllamacpp {version} has another parameter layout than expected: {seen}")
+        raise LlamaError(f"this llama.cpp has another parameter layout than that of xllamacpp {PINNED}: {seen}")
     return lib
+
+
+def _wheel_library() -> Path:
+    version = importlib.metadata.version("xllamacpp")
+    if version != PINNED:
+        raise LlamaError(f"xllamacpp {version} is installed; Atlas needs {PINNED}: pip install xllamacpp=={PINNED}")
+    spec = importlib.util.find_spec("xllamacpp")
+    assert spec is not None and spec.origin is not None
+    (path,) = Path(spec.origin).parent.glob("xllamacpp*.so")
+    return path
