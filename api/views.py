@@ -61,7 +61,10 @@ class UsageView(View):
 
 
 class CandidateView(View):
-    """One program that the model proposed. `rank` 1 is the cheapest of its round; None where it was not ranked."""
+    """One program that the model proposed. `rank` 1 is the cheapest of its round; None where it was not ranked.
+
+    `copies` of its round's completions held this very program. Log-probabilities are natural, per token.
+    """
 
     id: str
     round: int
@@ -76,6 +79,7 @@ class CandidateView(View):
     finish_reason: str
     temperature: float | None
     seed: int | None
+    copies: int
     sha256: str
     language: str
     program: str

@@ -22,7 +22,6 @@ from api.store import (
     QueueFull,
     Record,
     Store,
-    StoreFull,
     TaskStatus,
 )
 from api.store_sql import SqlStore
@@ -317,25 +316,3 @@ async def test_a_cancelled_caller_costs_nothing(store: Store) -> None:
                     await store.claim("me", -1)
     record, _ = await claim(store, lease_s=10)
     assert record.runs == [event.name for event in await store.events(record.id)].count("task.started")
-
-
-async def test_a_full_disk_refuses_the_write_and_is_survived(store: SqlStore) -> None:
-    task_id = await add(store)
-    await _set_max_pages(store, 40)
-    with pytest.raises(StoreFull):
-        for _ in range(100):
-            await store.add(new_task(request="x" * 10_000), max_queued=999, key=None)
-    assert (await store.get(task_id)) is not None
-    kept, _ = await store.page(ListQuery(limit=100))
-    await _set_max_pages(store, 100_000)
-    await add(store)
-    after, _ = await store.page(ListQuery(limit=100))
-    assert len(after) == len(kept) + 1
-
-
-async def _set_max_pages(store: SqlStore, pages: int) -> None:
-    """Make SQLite believe in a disk of so many pages, on every connection."""
-    connections = [await store._engine.connect() for _ in range(store._engine.pool.size())]  # type: ignore[attr-defined]
-    for connection in connections:
-        await connection.exec_driver_sql(f"PRAGMA max_page_count={pages}")
-        await connection.close()

@@ -221,8 +221,10 @@ def test_a_second_signal_hurries_it(start: Start) -> None:
 
 def test_it_can_be_stopped_while_it_opens(start: Start) -> None:
     server = start(open_s=60)
-    time.sleep(3)
-    assert server.process.poll() is None
+    until = time.monotonic() + 30
+    while "opening" not in server.log.read_text():
+        assert time.monotonic() < until and server.process.poll() is None
+        time.sleep(0.1)
     assert server.signal(signal.SIGTERM) == 0
     assert "Traceback" not in server.log.read_text()
 

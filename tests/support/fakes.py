@@ -44,7 +44,7 @@ class FakeEvent:
 class FakeSolver:
     """Counts what was begun, cancelled and how many ran at once."""
 
-    budget: Budget = Budget(seconds=120)
+    budget: Budget = field(default_factory=lambda: Budget(seconds=120))
     begun: list[str] = field(default_factory=list)
     cancelled: list[str] = field(default_factory=list)
     budgets: list[Budget | None] = field(default_factory=list)

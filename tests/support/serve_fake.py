@@ -32,6 +32,7 @@ def main() -> int:
 
     @asynccontextmanager
     async def open_solver() -> AsyncIterator[FakeAtlas]:
+        logging.info("opening")
         await asyncio.sleep(open_s)
         yield FakeAtlas()
         say("closed")
