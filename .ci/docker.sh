@@ -1,0 +1,58 @@
+#!/usr/bin/env bash
+# A Docker engine that answers, and the sandbox's images in it. As root on Debian it installs and starts what is
+# missing; elsewhere it says what is missing, and fails only in CI.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+LOG=${TMPDIR:-/tmp}/atlas-dockerd.log
+
+say() { printf '\n== %s\n' "$*" >&2; }
+
+give_up() {
+    say "$*"
+    if [ "${CI:-}" = true ]; then exit 1; fi
+    say "Going on without: tests marked \`docker\` will be skipped, and say so."
+    exit 0
+}
+
+trouble() { .venv/bin/python -c 'from sandbox.engine import docker_status; print(docker_status())'; }
+answers() { local said; said=$(trouble) && [ -z "$said" ]; }
+
+may_install() { [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; }
+
+packages() {
+    say "Installing $* from Debian's packages"
+    export DEBIAN_FRONTEND=noninteractive
+    apt-get update -q && apt-get install -q -y --no-install-recommends "$@"
+}
+
+# A pid file that outlived its engine keeps the next one from starting.
+forget_dead_engine() {
+    local file=/var/run/docker.pid
+    [ -f $file ] || return 0
+    [ "$(cat "/proc/$(cat $file)/comm" 2>/dev/null)" = dockerd ] || rm -f $file
+}
+
+start_engine() {
+    forget_dead_engine
+    say "Starting dockerd (its log: $LOG)"
+    setsid nohup dockerd >"$LOG" 2>&1 </dev/null &
+    for _ in $(seq 60); do
+        if answers; then return; fi
+        sleep 1
+    done
+    tail -n 20 "$LOG" >&2
+    give_up "dockerd was started and does not answer."
+}
+
+if ! answers; then
+    if [ -n "${DOCKER_HOST:-}" ] || ! may_install; then give_up "$(trouble)"; fi
+    command -v dockerd >/dev/null || packages docker.io
+    answers || start_engine
+fi
+
+say "Building the sandbox's images"
+if ! .venv/bin/python -m sandbox.images.build; then
+    if command -v mmdebstrap >/dev/null || ! may_install; then give_up "The sandbox's images cannot be built."; fi
+    packages mmdebstrap
+    .venv/bin/python -m sandbox.images.build || give_up "The sandbox's images cannot be built."
+fi
