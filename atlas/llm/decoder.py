@@ -117,6 +117,7 @@ class Decoder:
         self._vocab = self._lib.llama_model_get_vocab(self._model)
         self.n_vocab: int = self._lib.llama_vocab_n_tokens(self._vocab)
         self.n_embd: int = self._lib.llama_model_n_embd(self._model)
+        self.end_token: int = self._lib.llama_vocab_eos(self._vocab)
         self._batch = self._lib.llama_batch_init(BATCH, 0, 1)
         self._inbox: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._jobs: deque[Job] = deque()

@@ -110,7 +110,7 @@ class Engine:
         return JSONResponse(
             {
                 "id": f"chatcmpl-{secrets.token_hex(12)}", "object": "chat.completion", "model": self.model,
-                "choices": [choice_body(x, logprobs=body.logprobs, states=body.states) for x in choices],
+                "choices": [self.choice(x, logprobs=body.logprobs, states=body.states) for x in choices],
                 "usage": {**usage, "total_tokens": sum(usage.values())},
             }
         )
@@ -119,26 +119,42 @@ class Engine:
         body = ReadBody.model_validate(await request.json())
         prompt = self.decoder.prompt_tokens([(m.role, m.content) for m in body.messages])
         (choice,) = await self.wait(request, self.forced(prompt, body.text))
-        return JSONResponse(choice_body(choice, logprobs=True, states=True))
+        return JSONResponse(self.choice(choice, logprobs=True, states=True))
 
     async def embeddings(self, request: Request) -> JSONResponse:
         body = EmbeddingsBody.model_validate(await request.json())
         texts = [body.input] if isinstance(body.input, str) else body.input
         data = []
         for index, text in enumerate(texts):
-            # A first token is needed to hang the reading on; the end-of-turn token stands for no text.
-            lead, *rest = self.decoder.tokenize("<|endoftext|>" + text, special=True)
-            job = Job(prompt=[lead], seeds=[0], temperature=0.0, top_p=1.0, max_tokens=1, states=True, forced=rest)
-            (choice,) = await self.wait(request, job)
+            if not text:
+                raise ValueError("a text to embed is empty")
+            # A first token is needed to hang the reading on; the end-of-text token stands for no text.
+            (choice,) = await self.wait(request, self.forced([self.decoder.end_token], text))
             mean = np.mean(np.stack(choice.states).astype(np.float32), axis=0)
             unit = (mean / np.linalg.norm(mean)).astype("<f4")
-            packed: Any = base64.b64encode(unit.tobytes()).decode() if body.encoding_format == "base64" else unit.tolist()
+            packed = base64.b64encode(unit.tobytes()).decode() if body.encoding_format == "base64" else unit.tolist()
             data.append({"object": "embedding", "index": index, "embedding": packed})
         return JSONResponse({"object": "list", "model": self.model, "data": data})
 
     def forced(self, prompt: list[int], text: str) -> Job:
         tokens = self.decoder.tokenize(text, special=False)
         return Job(prompt=prompt, seeds=[0], temperature=0.0, top_p=1.0, max_tokens=1, states=True, forced=tokens)
+
+    def choice(self, choice: Choice, *, logprobs: bool, states: bool) -> dict[str, Any]:
+        """One choice on the wire: an entry of `logprobs.content` and a row of `states` for each token of its text."""
+        text = choice.text.decode("utf-8", "replace")
+        body: dict[str, Any] = {
+            "index": choice.index, "finish_reason": choice.finish_reason,
+            "message": {"role": "assistant", "content": text},
+        }
+        if logprobs:
+            columns = zip(choice.pieces, choice.logprobs, choice.seconds, strict=True)
+            body["logprobs"] = {"content": [token_body(piece, own, other) for piece, own, other in columns]}
+        if states:
+            rows = np.stack(choice.states) if choice.states else np.zeros((0, self.decoder.n_embd), np.float16)
+            data = base64.b64encode(rows.astype("<f2").tobytes()).decode()
+            body["states"] = {"dtype": "float16", "shape": list(rows.shape), "data": data}
+        return body
 
     def app(self) -> Starlette:
         routes = [
@@ -178,27 +194,10 @@ def problem(status: int, message: str) -> JSONResponse:
     return JSONResponse({"error": {"message": message, "type": "invalid_request_error", "code": status}}, status)
 
 
-def choice_body(choice: Choice, *, logprobs: bool, states: bool) -> dict[str, Any]:
-    """One choice on the wire. One entry of `logprobs.content` and one row of `states` for each token of the text."""
-    text = choice.text.decode("utf-8", "replace")
-    body: dict[str, Any] = {
-        "index": choice.index, "finish_reason": choice.finish_reason, "message": {"role": "assistant", "content": text},
-    }
-    if logprobs:
-        body["logprobs"] = {
-            "content": [
-                {"token": p.decode("utf-8", "replace"), "bytes": list(p), "logprob": own,
-                 "top_logprobs": [{"token": "", "logprob": max(own, other)}, {"token": "", "logprob": min(own, other)}]}
-                for p, own, other in zip(choice.pieces, choice.logprobs, choice.seconds, strict=True)
-            ]
-        }
-    if states:
-        rows = np.stack(choice.states) if choice.states else np.zeros((0, 0), np.float16)
-        body["states"] = {
-            "dtype": "float16", "shape": list(rows.shape),
-            "data": base64.b64encode(rows.astype("<f2").tobytes()).decode(),
-        }
-    return body
+def token_body(piece: bytes, own: float, other: float) -> dict[str, Any]:
+    """One generated token on the wire, with the likelier of itself and the likeliest other one first."""
+    top = [{"token": "", "logprob": value} for value in (max(own, other), min(own, other))]
+    return {"token": piece.decode("utf-8", "replace"), "bytes": list(piece), "logprob": own, "top_logprobs": top}
 
 
 def _end_with_parent(server: uvicorn.Server) -> None:

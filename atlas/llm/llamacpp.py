@@ -81,6 +81,7 @@ _FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "llama_model_desc": (c.c_int32, [c.c_void_p, c.c_char_p, c.c_size_t]),
     "llama_model_chat_template": (c.c_char_p, [c.c_void_p, c.c_char_p]),
     "llama_vocab_n_tokens": (c.c_int32, [c.c_void_p]),
+    "llama_vocab_eos": (c.c_int32, [c.c_void_p]),
     "llama_vocab_is_eog": (c.c_bool, [c.c_void_p, c.c_int32]),
     "llama_tokenize": (
         c.c_int32, [c.c_void_p, c.c_char_p, c.c_int32, c.POINTER(c.c_int32), c.c_int32, c.c_bool, c.c_bool]

@@ -1,0 +1,128 @@
+"""The only place where concrete classes meet: settings in, an open service out."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+from atlas import models
+from atlas.errors import ConfigError
+from atlas.fingerprint import ModelFingerprinter
+from atlas.llm.client import OpenAIClient
+from atlas.llm.endpoint import Timeouts
+from atlas.llm.engine import EmbeddedEngine
+from atlas.protocols import LLM, Ranker
+from atlas.rank import CostFieldRanker, baseline
+from atlas.service import Service
+from atlas.settings import SHIPPED_FIELD, Settings
+from atlas.solver import Solver, Warming
+from costfield.errors import CostFieldError
+from costfield.field import CostField
+from sandbox.docker import DockerSandbox, DockerSettings
+from sandbox.engine import docker_status
+from sandbox.errors import SandboxError
+from sandbox.types import Sandbox
+from sandbox.wasm import WasmSandbox
+
+log = logging.getLogger("atlas")
+
+
+@asynccontextmanager
+async def open_llm(settings: Settings) -> AsyncIterator[LLM]:
+    """The configured server, or the embedded engine. Raises ConfigError, ModelUnavailable."""
+    llm = settings.llm
+    timeouts = Timeouts(read=llm.timeout_s, total=llm.timeout_s, deadline=2 * llm.timeout_s)
+    async with AsyncExitStack() as stack:
+        if llm.base_url is not None:
+            base_url, key, name = llm.base_url, llm.api_key.get_secret_value() if llm.api_key else None, llm.model
+        else:
+            model = models.verified(llm.model or models.DEFAULT, cache_dir=settings.cache)
+            engine = await stack.enter_async_context(
+                EmbeddedEngine.start(
+                    model.path, name=model.name, sha256=model.sha256, n_ctx=llm.n_ctx, slots=llm.slots,
+                    threads=llm.threads, library=llm.library,
+                )
+            )
+            base_url, key, name = engine.base_url, engine.api_key, None
+        client = await OpenAIClient.open(
+            base_url, key, model=name, timeouts=timeouts, concurrency=llm.concurrency, states=True
+        )
+        yield await stack.enter_async_context(client)
+
+
+@asynccontextmanager
+async def open_sandbox(settings: Settings) -> AsyncIterator[Sandbox]:
+    """Docker where it is wanted or, with `auto`, where an engine answers; WebAssembly otherwise.
+
+    Raises SandboxError. An engine that answers but fails is an error, not a reason to take the other sandbox.
+    """
+    kind, why = choose_sandbox(settings)
+    log.info("sandbox %s: %s", kind, why, extra={"action": "sandbox.chosen", "kind": kind})
+    sandbox: Sandbox
+    if kind == "docker":
+        s = settings.sandbox
+        sandbox = await DockerSandbox.start(
+            DockerSettings(
+                host=s.docker_host, runtime=s.runtime, warm=s.warm, concurrency=s.concurrency, reuse=s.reuse,
+                proofs=settings.cache / "proofs",
+            )
+        )
+    else:
+        sandbox = await WasmSandbox.start(concurrency=settings.sandbox.concurrency, cache=settings.cache / "wasm")
+    try:
+        yield sandbox
+    finally:
+        await sandbox.aclose()
+
+
+def choose_sandbox(settings: Settings) -> tuple[str, str]:
+    """(kind, the reason in words)."""
+    if settings.sandbox.kind != "auto":
+        return settings.sandbox.kind, "chosen by the setting sandbox.kind"
+    trouble = docker_status(settings.sandbox.docker_host)
+    return ("wasm", f"no Docker engine answers ({trouble})") if trouble else ("docker", "a Docker engine answers")
+
+
+def open_field(path: Path, fingerprinter: ModelFingerprinter) -> CostField:
+    """The Cost Field at `path`. Raises ConfigError where it cannot be read, or was made for other fingerprints."""
+    try:
+        return CostField.load(path, fingerprint_id=fingerprinter.id)
+    except CostFieldError as exc:
+        own = "" if path != SHIPPED_FIELD else " (the shipped field is for the default model)"
+        raise ConfigError(
+            f"{exc}{own}. Train one for this model (atlas label, then atlas costfield train) and set cost_field, "
+            "or set ranker to a baseline such as log-probability"
+        ) from exc
+
+
+def open_ranker(settings: Settings, fingerprinter: ModelFingerprinter) -> Ranker:
+    """The configured ranker. Raises ConfigError."""
+    if settings.ranker != "cost-field":
+        return baseline(settings.ranker)
+    return CostFieldRanker.open(fingerprinter, open_field(settings.cost_field, fingerprinter))
+
+
+@asynccontextmanager
+async def open_service(settings: Settings) -> AsyncIterator[Service]:
+    """Everything open and checked against each other. Raises ConfigError, ModelError, SandboxError."""
+    _, why = choose_sandbox(settings)
+    async with open_llm(settings) as llm, open_sandbox(settings) as sandbox:
+        fingerprinter = ModelFingerprinter.best(llm)
+        ranker = open_ranker(settings, fingerprinter)
+        solver = Solver(
+            llm=llm, ranker=ranker, sandbox=sandbox, budget=settings.budget, max_tokens=settings.llm.max_tokens,
+            temperature=Warming(start=settings.llm.temperature),
+        )
+        info = {
+            "model": llm.capabilities.model, "model_sha256": llm.capabilities.model_sha256 or "",
+            "fingerprint_id": fingerprinter.id, "ranker": ranker.name, "isolation": sandbox.isolation,
+            "isolation_because": why,
+        }
+        if isinstance(ranker, CostFieldRanker):
+            info["cost_field_sha256"] = ranker.field.card.weights_sha256
+        yield Service(base=solver, info=info)
+
+
+__all__ = ["SandboxError", "choose_sandbox", "open_field", "open_llm", "open_ranker", "open_sandbox", "open_service"]
