@@ -10,18 +10,20 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 
 from sandbox import owner
 from sandbox.checks import Step, judge_program
 from sandbox.container import Container, Maker
-from sandbox.docker_spec import Shape
+from sandbox.docker_spec import Shape, guest_sources, host_config
 from sandbox.engine import Engine
 from sandbox.errors import SandboxMisconfigured, SandboxUnavailable
 from sandbox.images.build import ensure_image
-from sandbox.images.recipes import RECIPES
+from sandbox.images.recipes import RECIPES, image_tag
 from sandbox.link import LinkLost
 from sandbox.pool import Gate, Pool
 from sandbox.raw import Exit, Raw
+from sandbox.selftest import PROBES, Proof, prove
 from sandbox.types import Check, Limits, Outcome, Program, Verdict
 
 log = logging.getLogger(__name__)
@@ -53,6 +55,8 @@ class DockerSettings:
     """Control group that caps all containers together."""
     limits: Limits = field(default_factory=Limits)
     """Limits that the warm containers are made for. Runs with others work, on a container made for them."""
+    proofs: Path | None = None
+    """Folder that remembers a passed self-test until the next boot; None proves the limits at every start."""
 
 
 class DockerSandbox:
@@ -82,7 +86,7 @@ class DockerSandbox:
             await sandbox._check_engine()
             await sandbox._sweep()
             pool = await sandbox._pool(sandbox._warm_shape)
-            pool.give_back(await pool.take(), reuse=True)
+            await sandbox._prove(pool)
         except BaseException:
             await sandbox.aclose()
             raise
@@ -101,7 +105,9 @@ class DockerSandbox:
         async with self._gate.pass_through():
             run = _Run(pool, limits, self._settings.reuse)
             try:
-                return await judge_program(program, checks, execute=run.execute, isolation=self.isolation)
+                verdict = await judge_program(program, checks, execute=run.execute, isolation=self.isolation)
+                run.spoiled = verdict.outcome is Outcome.TAMPERED
+                return verdict
             except _NoAnswer as error:
                 return Verdict(outcome=Outcome.SANDBOX_ERROR, isolation=self.isolation, message=str(error))
             finally:
@@ -123,6 +129,31 @@ class DockerSandbox:
             )
         if "seccomp" not in str(info.get("SecurityOptions")):
             raise SandboxMisconfigured("This Docker engine has no seccomp: programs could make any system call.")
+
+    async def _prove(self, pool: Pool[Container]) -> None:
+        """Attack one container in every way that the limits must withstand, unless that has been done since boot."""
+        container = await pool.take()
+        proven = False
+        try:
+            proof = await self._proof(container)
+            if not (proof and proof.holds()):
+                await prove(container.run, self._settings.limits, PROBES)
+                if proof:
+                    proof.keep()
+            proven = True
+        finally:
+            pool.give_back(container, reuse=proven)
+
+    async def _proof(self, container: Container) -> Proof | None:
+        if self._settings.proofs is None:
+            return None
+        image = image_tag(container.shape.language)
+        info = await self._engine.info()
+        engine = [
+            info.get(name) for name in ("ID", "ServerVersion", "KernelVersion", "DefaultRuntime", "CgroupVersion")
+        ]
+        spec = host_config(container.shape, self._settings.runtime, self._settings.cgroup_parent)
+        return Proof(self._settings.proofs, await self._engine.image_id(image), engine, spec, guest_sources())
 
     async def _sweep(self) -> None:
         """Remove containers whose owner is this machine and whose process is dead; never by age."""
@@ -185,6 +216,8 @@ class _Run:
         self._limits = limits
         self._reuse = reuse
         self._container: Container | None = None
+        self.spoiled = False
+        """The program attacked the protocol: its container serves nobody else."""
 
     async def execute(self, step: Step) -> Raw:
         """Run one step; where the container is lost, once more on a fresh one."""
@@ -192,8 +225,12 @@ class _Run:
         while len(lost) < 2:
             container = await self._usable()
             try:
-                return await container.run(step, self._limits)
+                raw = await container.run(step, self._limits)
+                if raw.exit is not Exit.NOT_STARTED:
+                    return raw
+                raise LinkLost(f"a process could not be started: {raw.stderr[-500:]!r}")
             except LinkLost as error:
+                container.hang_up()
                 log.warning("container %s was lost: %s", container.name[:12], error)
                 lost.append(error)
         if all(error.silent for error in lost):
@@ -211,7 +248,7 @@ class _Run:
     def end(self) -> None:
         """Give the container back. Returns at once, so it is safe while a cancellation is under way."""
         if self._container is not None:
-            self._pool.give_back(self._container, reuse=self._container.uses < self._reuse)
+            self._pool.give_back(self._container, reuse=self._container.uses < self._reuse and not self.spoiled)
             self._container = None
 
 

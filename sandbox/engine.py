@@ -97,6 +97,10 @@ class Engine:
         """What the engine says of itself."""
         return dict(await self.call(lambda client: client.info()))
 
+    async def image_id(self, tag: str) -> str:
+        """Content hash of an image that the engine holds."""
+        return str(await self.call(lambda client: client.inspect_image(tag)["Id"]))
+
     async def create(self, config: Mapping[str, Any], host_config: Mapping[str, Any]) -> tuple[str, list[str]]:
         """Create a container; (id, warnings). A warning is a limit that this engine will not enforce."""
 
@@ -108,7 +112,7 @@ class Engine:
 
     async def attach(self, container: str) -> socket.socket:
         """Attach to stdin, stdout and stderr of a container that has not been started; a non-blocking socket."""
-        return await self.call(lambda client: _attach(client, container))
+        return await self.call(lambda _client: _attach(connect(self._host, self._version), container))
 
     async def start(self, container: str) -> None:
         """Start a created container."""
@@ -138,7 +142,11 @@ class Engine:
         def work(client: docker.APIClient) -> bool:
             until = client.info()["SystemTime"]
             filters = {"container": container, "event": "oom"}
-            return any(True for _ in client.events(since=since, until=until[:19] + "Z", filters=filters))
+            events = client.events(since=since, until=until[:19] + "Z", filters=filters)
+            try:
+                return any(True for _ in events)
+            finally:
+                events.close()
 
         return await self.call(work)
 
@@ -150,16 +158,20 @@ class Engine:
 
 
 def _attach(client: docker.APIClient, container: str) -> socket.socket:
-    """Take the raw socket out of docker-py's response, so that the response can be closed at once."""
+    """Take the raw socket out of docker-py's response. `client` must not be used again: its connection is no HTTP."""
     stream = client.attach_socket(container, {"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1})
     inner = getattr(stream, "_sock", stream)
-    if type(inner) is not socket.socket:
-        raise SandboxMisconfigured(
-            f"This engine is reached through {type(inner).__name__}; the sandbox speaks to unix:// and plain tcp:// "
-            "engines only. Forward the engine's socket (`ssh -L /tmp/docker.sock:/var/run/docker.sock host`) and set "
-            "DOCKER_HOST=unix:///tmp/docker.sock."
-        )
-    plain = socket.socket(fileno=os.dup(inner.fileno()))
-    plain.setblocking(False)
-    stream.close()
-    return plain
+    try:
+        if type(inner) is not socket.socket:
+            raise SandboxMisconfigured(
+                f"This engine is reached through {type(inner).__name__}; the sandbox speaks to unix:// and plain "
+                "tcp:// engines only. Forward its socket (`ssh -L /tmp/docker.sock:/var/run/docker.sock host`) and set "
+                "DOCKER_HOST=unix:///tmp/docker.sock."
+            )
+        plain = socket.socket(fileno=os.dup(inner.fileno()))
+        plain.setblocking(False)
+        return plain
+    finally:
+        inner.close()
+        stream.close()
+        client.close()

@@ -28,9 +28,14 @@ def owner_id() -> str:
     return hashlib.sha256(f"{socket.gethostname()} {namespace} {os.getuid()}".encode()).hexdigest()[:12]
 
 
+def boot_id() -> str:
+    """Names this boot of the machine; empty where the system does not say."""
+    return _read("/proc/sys/kernel/random/boot_id")
+
+
 def process_id(pid: int) -> str:
     """Names one process for good: boot of the machine, process number, and when it started."""
-    return f"{_read('/proc/sys/kernel/random/boot_id')}/{pid}/{_started(pid)}"
+    return f"{boot_id()}/{pid}/{_started(pid)}"
 
 
 def is_alive(process: str) -> bool:

@@ -182,8 +182,10 @@ class Pool(Generic[T]):
         began = time.monotonic()
         try:
             thing = await self._make()
-        except SandboxError as error:
+        except Exception as error:  # whatever it was, whoever waits must hear of it
             self._fail(error)
+            if not isinstance(error, SandboxError):
+                raise
             return
         finally:
             self._making -= 1
@@ -194,7 +196,7 @@ class Pool(Generic[T]):
         else:
             self._offer(thing)
 
-    def _fail(self, error: SandboxError) -> None:
+    def _fail(self, error: Exception) -> None:
         self.gauges.failed += 1
         self._failed_at = time.monotonic()
         while self._waiting:
@@ -210,7 +212,7 @@ class Pool(Generic[T]):
     def _finished(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()):
-            log.warning("a sandbox could not be removed: %s", error)
+            log.warning("a sandbox could not be made or removed: %s", error)
 
     async def aclose(self) -> None:
         """Destroy everything, taken or not, and wait until it is gone."""
