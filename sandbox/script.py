@@ -47,15 +47,28 @@ def outline(code: str) -> Outline:
     imports = [ast.Import(names=[ast.alias(name=name)], lineno=1, col_offset=0) for name in sorted(modules)]
     tree.body[first:first] = imports
     bound |= modules
-    shadows = _shadows(tree, bound)
-    unknown = {name for name in free_names(tree) - bound if not hasattr(builtins, name)} | shadows
     tested = _tested(tree, bound)
+    shadows = {name for name in tested if hasattr(builtins, name)} if tested else _shadows(tree, bound)
+    unknown = {name for name in free_names(tree) - bound if not hasattr(builtins, name)} | shadows
     return Outline(
         tree=tree,
         bound=frozenset(bound),
         shadows=frozenset(shadows),
         helpers=frozenset(unknown - tested if tested else ()),
     )
+
+
+def with_helpers(code: str, definitions: str) -> str:
+    """The script, with the helpers that it would take from the program defined as `definitions` does.
+
+    A script that brings its own helpers cannot be fooled by a program that defines them anew. Imports come along, for
+    the helpers may need them. Raises InvalidCheck where one of the texts does not parse.
+    """
+    wanted = outline(code).helpers
+    body = parse(definitions, "the text with the helpers", "exec").body if wanted else []
+    found = [part for part in body if isinstance(part, ast.FunctionDef | ast.ClassDef) and part.name in wanted]
+    imports = [part for part in body if isinstance(part, ast.Import | ast.ImportFrom)]
+    return "\n\n".join([*map(ast.unparse, [*imports, *found]), code]) if found else code
 
 
 def free_names(node: ast.AST) -> set[str]:

@@ -95,14 +95,26 @@ for _name in _OPERATORS:
 
 
 class Asking:
-    """The calls that the script has made in this run, and the answers that are known."""
+    """The calls that the script has made in this run, and the answers that are known.
+
+    An answer is good for the same call at the same place. At another place it is only a guess, good for finding out
+    which calls come next; then nothing is concluded until the calls have been made in the order of the script.
+    """
 
     def __init__(self, answers: list[list[Any]], scope: Names) -> None:
         self.answers = answers
         self.scope = scope
         self.calls: list[bytes] = []
         self.pending = False
+        self.guessed = False
         self.refused = ""
+        self.elsewhere: dict[str, list[int]] = {}
+        for index in range(len(answers) - 1, -1, -1):
+            self.elsewhere.setdefault(answers[index][0], []).append(index)
+
+    def complete(self) -> bool:
+        """Whether every call had its answer, in the order in which the program was asked."""
+        return not (self.pending or self.guessed) and len(self.calls) == len(self.answers)
 
     def refuse(self, reason: str) -> None:
         """End the run. The reason is kept, for a script may catch everything."""
@@ -115,9 +127,13 @@ class Asking:
             self.refuse(f"it makes more than {MAX_CALLS} calls")
         written, index = self.written(call), len(self.calls)
         self.calls.append(written)
-        if index < len(self.answers) and self.answers[index][0] == written.decode("latin-1"):
+        text = written.decode("latin-1")
+        found = self.elsewhere.get(text)
+        if index < len(self.answers) and self.answers[index][0] == text:
             return self.answered(index, *self.answers[index][1:])
-        del self.answers[index:]
+        if found and self.answers[found[-1]][1] != "object":
+            self.guessed = True
+            return self.answered(index, *self.answers[found.pop() if len(found) > 1 else found[0]][1:])
         self.pending = True
         return Pending()
 
@@ -224,7 +240,7 @@ def _ended(code: str, payload: dict[str, Any]) -> tuple[Any, ...]:
     end = _outcome(code, scope)
     if asking.refused:
         return ("unproxied", asking.refused)
-    return ("need", asking.calls) if asking.pending else end
+    return end if asking.complete() else ("need", asking.calls)
 
 
 def _outcome(code: str, scope: Names) -> tuple[Any, ...]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from atlas.evals.datasets.files import Content
 from atlas.evals.problems import Excluded, Problem
 from atlas.types import AssertCheck, Program, Task
+from sandbox.script import with_helpers
 
 
 def parse(content: Content) -> tuple[list[Problem], list[Excluded]]:
@@ -20,6 +21,8 @@ def parse(content: Content) -> tuple[list[Problem], list[Excluded]]:
             for name in ("task_id", "prompt", "entry_point", "canonical_solution", "test")
         }
         start = fields["prompt"].strip("\n")
+        # Three problems' tests use a function that the prompt defines; a candidate must not be the one to define it.
+        test = with_helpers(f"{fields['test'].strip()}\n\ncheck({fields['entry_point']})\n", fields["prompt"])
         problems.append(
             Problem(
                 task=Task(
@@ -27,7 +30,7 @@ def parse(content: Content) -> tuple[list[Problem], list[Excluded]]:
                     prompt=f"Complete this Python function.\n\n```python\n{start}\n```",
                     entry_point=fields["entry_point"],
                 ),
-                hidden=(AssertCheck(code=f"{fields['test'].strip()}\n\ncheck({fields['entry_point']})\n"),),
+                hidden=(AssertCheck(code=test),),
                 dataset="humaneval",
                 reference=Program(source=fields["prompt"] + fields["canonical_solution"]),
             )
