@@ -98,14 +98,17 @@ async def run_eval(
 
 async def run_label(
     plan: Plan, llm: LLM, fingerprinter: Fingerprinter, sandbox: Sandbox, out: Path,
-    *, guards: Sequence[str] = GUARDS, progress_to: TextIO | None = None,
+    *, guards: Sequence[str] | None = None, progress_to: TextIO | None = None,
 ) -> Outcome:
     """`atlas label`: shards of labelled candidates in `out`, without near-duplicates of the data sets in `guards`.
 
+    Without `guards` they are `GUARDS` where a published data set is labelled, and none for tasks of one's own.
     Raises ConfigError, RunStopped, costfield.errors.FingerprintMismatch.
     """
     loaded = plan.load()
     problems = plan.problems(loaded)
+    if guards is None:
+        guards = GUARDS if any(name in datasets.REGISTRY for name in plan.datasets) else ()
     kept = [p for name in guards for p in datasets.load(name, folders=plan.data, cache=plan.cache).problems]
     overlap = {p.id for p in kept} & {p.id for p in problems}
     if overlap:

@@ -24,13 +24,17 @@ SCHEMA = pa.schema(
     [
         ("digest", pa.string()), ("outcome", pa.string()), ("integrity", pa.string()), ("isolation", pa.string()),
         ("failed", pa.int32()), ("message", pa.string()), ("wall_s", pa.float64()), ("cpu_s", pa.float64()),
+        ("slowest_cpu_s", pa.float64()),
     ]
 )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grade:
-    """The verdict on one candidate. `failed` is the position of the check that did not pass, None where all passed."""
+    """The verdict on one candidate. `failed` is the position of the check that did not pass, None where all passed.
+
+    `slowest_cpu_s` is the CPU time of its slowest check, which is what the limit is held against.
+    """
 
     digest: str
     outcome: Outcome
@@ -40,6 +44,7 @@ class Grade:
     message: str
     wall_s: float
     cpu_s: float
+    slowest_cpu_s: float
 
     @property
     def passed(self) -> bool:
@@ -53,10 +58,21 @@ class SandboxFailed(Exception):
 async def judge(
     sandbox: Sandbox, program: Program, checks: Sequence[Check], limits: Limits, *, pause_s: float = PAUSE_S
 ) -> Verdict:
-    """A verdict on the program, with infrastructure that fails retried.
+    """A verdict on the program, with infrastructure that fails retried, and a time-out asked for once more.
 
-    Raises SandboxFailed after `TRIES` tries, InvalidCheck where a check cannot be read.
+    The wall clock counts what other processes do too, so a first time-out says little; the second verdict counts, with
+    twice the time. Raises SandboxFailed after `TRIES` tries, InvalidCheck where a check cannot be read.
     """
+    verdict = await _verdict(sandbox, program, checks, limits, pause_s)
+    if verdict.outcome is Outcome.TIMEOUT:
+        patient = limits.model_copy(update={"wall_s": 2 * limits.wall_s})
+        verdict = await _verdict(sandbox, program, checks, patient, pause_s)
+    return verdict
+
+
+async def _verdict(
+    sandbox: Sandbox, program: Program, checks: Sequence[Check], limits: Limits, pause_s: float
+) -> Verdict:
     reason = ""
     for attempt in range(TRIES):
         if attempt:
@@ -86,7 +102,7 @@ async def grade(
     grades = dict(known)
     try:
         for candidate in missing:
-            verdict = await judge(sandbox, candidate.program, problem.checks, problem.task.limits, pause_s=pause_s)
+            verdict = await judge(sandbox, candidate.program, problem.checks, problem.limits, pause_s=pause_s)
             grades[candidate.digest] = _grade(candidate.digest, verdict)
     finally:
         # A sandbox that dies half-way does not take the verdicts with it that it had already given.
@@ -111,6 +127,7 @@ def _grade(digest: str, verdict: Verdict) -> Grade:
         digest=digest, outcome=verdict.outcome, integrity=verdict.integrity, isolation=verdict.isolation,
         failed=None if failed is None else failed.index, message=message[:MESSAGE_CHARS],
         wall_s=verdict.wall_s, cpu_s=verdict.cpu_s,
+        slowest_cpu_s=max((result.cpu_s for result in verdict.checks), default=verdict.cpu_s),
     )
 
 

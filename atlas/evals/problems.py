@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from atlas.types import Check, Program, Task
+from atlas.types import Check, Limits, Program, Task
+
+WALL_PER_CPU = 4.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +62,15 @@ class Problem:
     @property
     def group(self) -> str:
         return self.near_duplicate_group or self.task.id
+
+    @property
+    def limits(self) -> Limits:
+        """The task's limits with room on the wall clock: a busy machine must not make a right program time out.
+
+        CPU time, which a busy machine does not spend, stays what decides of programs that are too slow.
+        """
+        limits = self.task.limits
+        return limits.model_copy(update={"wall_s": max(limits.wall_s, WALL_PER_CPU * limits.cpu_s)})
 
     @property
     def checks(self) -> tuple[Check, ...]:

@@ -19,12 +19,12 @@ from pydantic import Field, ValidationError
 
 from atlas.evals.grade import judge
 from atlas.evals.problems import Excluded, OpenCall, Plus, Problem
-from atlas.types import AssertCheck, CallCheck, Check, Limits, Program, Verdict
+from atlas.types import AssertCheck, CallCheck, Check, Program, Verdict
 from costfield.shards import replace_file
 from sandbox.errors import InvalidCheck
 from sandbox.types import Frozen, Outcome, Sandbox
 
-VERSION = 1
+VERSION = 2
 NO_VALUE = "'\\x00 no program returns this \\x00'"
 """What a call's value is held to differ from, so that a run goes on and reports the value."""
 LONGEST_VALUE = 1_900
@@ -124,8 +124,7 @@ class References:
         return passed
 
     async def _judge(self, problem: Problem, program: Program, checks: Sequence[Check]) -> Verdict:
-        limits: Limits = problem.task.limits
-        return await judge(self.sandbox, program, checks, limits, pause_s=self.pause_s)
+        return await judge(self.sandbox, program, checks, problem.limits, pause_s=self.pause_s)
 
 
 def _key(problem: Problem) -> str:

@@ -20,6 +20,7 @@ from sandbox.types import Frozen
 
 F64 = npt.NDArray[np.float64]
 SEED = 0
+NEAR = 0.5
 ORACLE, RANDOM = "oracle", "random"
 
 
@@ -69,6 +70,8 @@ class Results(Frozen):
     leader: str
     outcomes: dict[str, int]
     isolation: tuple[str, ...]
+    near_limit: int
+    """Candidates that passed with a check that took more than `NEAR` of its CPU limit: elsewhere they might not."""
     weak: int
     """Candidates judged in one process with their checks, where they could have cheated."""
     excluded: dict[str, str]
@@ -108,6 +111,10 @@ def results(
         leader=leader,
         outcomes=dict(sorted(Counter(grade.outcome.value for grade in grades).items())),
         isolation=tuple(sorted({grade.isolation for grade in grades})),
+        near_limit=sum(
+            grade.passed and grade.slowest_cpu_s > NEAR * entry.problem.limits.cpu_s
+            for entry in pool.entries for grade in entry.grades
+        ),
         weak=sum(grade.integrity == "weak" for grade in grades),
         excluded={one.id: one.reason for one in outcome.excluded},
         infrastructure={one.id: one.message for one in outcome.troubles},

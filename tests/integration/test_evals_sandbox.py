@@ -1,4 +1,4 @@
-"""The harness against the known: references pass, wrong programs fail, plus inputs get their values. In real containers."""
+"""The harness against the known: references pass, wrong programs fail, plus inputs get values. In real containers."""
 
 from __future__ import annotations
 
@@ -66,8 +66,8 @@ async def test_references_pass_and_known_wrong_programs_fail(references: Referen
         settled = await references.settle(one)
         assert isinstance(settled, Problem), settled
         assert settled.reference is not None
-        right = await judge(references.sandbox, settled.reference, settled.checks, settled.task.limits)
-        wrong = await judge(references.sandbox, Program(source=WRONG[one.id]), settled.checks, settled.task.limits)
+        right = await judge(references.sandbox, settled.reference, settled.checks, settled.limits)
+        wrong = await judge(references.sandbox, Program(source=WRONG[one.id]), settled.checks, settled.limits)
         assert (right.outcome, wrong.outcome) == (Outcome.PASS, Outcome.FAIL), one.id
         assert right.integrity == "strong"
 
@@ -75,7 +75,7 @@ async def test_references_pass_and_known_wrong_programs_fail(references: Referen
 async def test_a_program_that_passes_the_asserts_may_fail_the_plus_inputs(references: References) -> None:
     (evens,) = mbpp.split(600, 600)(content("mbpp"), content("mbpp_plus"))[0]
     wrong = Program(source=WRONG["mbpp/600"])
-    assert (await judge(references.sandbox, wrong, evens.checks, evens.task.limits)).passed
+    assert (await judge(references.sandbox, wrong, evens.checks, evens.limits)).passed
     settled = await references.settle(evens)
     assert isinstance(settled, Problem)
     (script,) = settled.hidden[2:]
@@ -93,7 +93,8 @@ def plus_problem(reference: str, calls: list[OpenCall], contract: str = "") -> P
 
 async def test_inputs_that_break_the_contract_are_dropped(references: References) -> None:
     calls = [OpenCall(call=f"f({value})") for value in ("1", "'x'", "2", "3")]
-    settled = await references.settle(plus_problem("def f(n):\n    return n\n", calls, "    assert isinstance(n, int)\n"))
+    same, whole = "def f(n):\n    return n\n", "    assert isinstance(n, int)\n"
+    settled = await references.settle(plus_problem(same, calls, whole))
     assert isinstance(settled, Problem)
     assert settled.hidden == (AssertCheck(code="assert f(1) == 1\nassert f(2) == 2\nassert f(3) == 3"),)
 
@@ -130,7 +131,8 @@ async def test_comparisons_follow_the_open_call(references: References) -> None:
 
 
 async def test_a_reference_that_fails_excludes_its_problem_with_the_reason(references: References) -> None:
-    settled = await references.settle(replace(problem("bad"), reference=Program(source="def f(n):\n    return n + 1\n")))
+    wrong = Program(source="def f(n):\n    return n + 1\n")
+    settled = await references.settle(replace(problem("bad"), reference=wrong))
     assert isinstance(settled, Excluded)
     assert settled.reason == "its reference does not pass its own checks: check 0: FAIL, expected 0, got 1"
 
@@ -143,5 +145,5 @@ async def test_humanevals_canonical_solutions_pass_and_empty_bodies_fail(referen
         settled = await references.settle(one)
         assert isinstance(settled, Problem), f"{one.id}: {settled}"
         empty = Program(source=f"def {one.task.entry_point}(*args, **kwargs):\n    return None\n")
-        verdict = await judge(references.sandbox, empty, one.checks, one.task.limits)
+        verdict = await judge(references.sandbox, empty, one.checks, one.limits)
         assert verdict.outcome in (Outcome.FAIL, Outcome.ERROR), one.id

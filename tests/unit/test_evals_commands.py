@@ -74,7 +74,7 @@ async def test_problems_can_be_named(tmp_path: Path) -> None:
 
 async def test_labels_of_own_tasks(tmp_path: Path) -> None:
     outcome = await run_label(
-        plan(tmp_path), ScriptedLLM(), HashFingerprinter(), MarkedSandbox(), tmp_path / "shards", guards=(),
+        plan(tmp_path), ScriptedLLM(), HashFingerprinter(), MarkedSandbox(), tmp_path / "shards",
         progress_to=io.StringIO(),
     )
     assert len(outcome.done) == 3
@@ -108,7 +108,7 @@ def _hidden(kind: str, secret: str) -> dict[str, Any]:
     return {"kind": "assert", "code": f"assert f({secret!r}) == 1"}
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(["call", "stdio", "assert"]), SECRETS), min_size=1, max_size=6))
 def test_whatever_is_hidden_no_prompt_that_is_sent_holds_it(hidden: list[tuple[str, str]]) -> None:
     rows = [

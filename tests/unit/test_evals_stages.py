@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -15,9 +16,10 @@ from atlas.evals.problems import Excluded, Problem
 from atlas.evals.progress import Progress
 from atlas.evals.references import References
 from atlas.evals.run import Run
-from atlas.evals.stages import Concurrency, Outcome, Parts, RunStopped, Stages
-from atlas.types import AssertCheck, CallCheck, Program
-from sandbox.types import Outcome as Verdict
+from atlas.evals.stages import Concurrency, Parts, RunStopped, Stages
+from atlas.evals.stages import Outcome as Ended
+from atlas.types import AssertCheck, CallCheck, Check, Program
+from sandbox.types import Limits, Outcome, Verdict
 from tests.support.evals import MarkedSandbox, ScriptedLLM, config, parts, problem
 
 pytestmark = pytest.mark.anyio
@@ -33,7 +35,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "run"
 
 
-async def go(folder: Path, problems: list[Problem], made: Parts) -> Outcome:
+async def go(folder: Path, problems: list[Problem], made: Parts) -> Ended:
     with Run.open(folder, config()) as run:
         return await Stages(run, made, Concurrency()).all(problems, Progress(total=len(problems)))
 
@@ -45,7 +47,7 @@ async def test_every_candidate_is_fingerprinted_and_graded_by_all_checks(folder:
     (done,) = outcome.done
     candidates, usage = recorded(run, done)
     grades = read_grades(run, done)
-    assert [grades[c.digest].outcome for c in candidates] == [Verdict.FAIL, Verdict.PASS] * 2
+    assert [grades[c.digest].outcome for c in candidates] == [Outcome.FAIL, Outcome.PASS] * 2
     assert grades[candidates[0].digest].failed == 2, "the last of one visible and two hidden checks"
     assert usage.completion_tokens == 28
     assert RecordedFingerprints.of(run, [done]).id == "fp-test"
@@ -102,7 +104,7 @@ async def test_a_sandbox_that_fails_is_asked_again(folder: Path) -> None:
     outcome = await go(folder, [problem("a")], made)
     assert not outcome.troubles
     (only,) = read_grades(Run.read(folder), outcome.done[0]).values()
-    assert only.outcome is Verdict.PASS
+    assert only.outcome is Outcome.PASS
 
 
 async def test_our_failures_are_noted_and_never_become_grades(folder: Path) -> None:
@@ -117,7 +119,7 @@ async def test_our_failures_are_noted_and_never_become_grades(folder: Path) -> N
     ]
     kept = read_grades(Run.read(folder), problem("b"))
     assert len(kept) == 2, "verdicts that were given before it failed are kept"
-    assert {g.outcome for g in kept.values()} == {Verdict.FAIL}
+    assert {g.outcome for g in kept.values()} == {Outcome.FAIL}
 
     mended = parts(folder, sandbox=MarkedSandbox(mend_after=0))
     outcome = await go(folder, [problem(name) for name in "abc"], mended)
@@ -181,6 +183,30 @@ async def test_judging_gives_up_with_the_last_reason() -> None:
     with pytest.raises(SandboxFailed, match="no verdict after 3 tries: no container"):
         await judge(sandbox, Program(source="# broken\n"), [], problem("a").task.limits, pause_s=0.0)
     assert sandbox.broken == 3
+
+
+@dataclass(kw_only=True)
+class Busy(MarkedSandbox):
+    """The first run times out; `after` is what the second one judges."""
+
+    after: Program
+    seconds: list[float] = field(default_factory=list)
+
+    async def run(self, program: Program, checks: Sequence[Check], limits: Limits) -> Verdict:
+        self.seconds.append(limits.wall_s)
+        return await super().run(program if len(self.seconds) == 1 else self.after, checks, limits)
+
+
+@pytest.mark.parametrize(("mark", "found"), [("right", "PASS"), ("slow", "TIMEOUT"), ("wrong", "FAIL")])
+async def test_a_time_out_is_asked_for_once_more_with_twice_the_time(mark: str, found: str) -> None:
+    sandbox, one = Busy(after=Program(source=f"# {mark}\n")), problem("a")
+    assert (await judge(sandbox, Program(source="# slow\n"), one.checks, one.limits)).outcome == found
+    assert sandbox.seconds == [20.0, 40.0]
+
+
+def test_a_busy_machine_is_given_wall_clock_time_but_no_cpu_time() -> None:
+    limits = problem("a").limits
+    assert (limits.cpu_s, limits.wall_s) == (5.0, 20.0)
 
 
 async def test_grading_keeps_what_it_knows(folder: Path) -> None:
