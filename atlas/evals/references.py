@@ -24,7 +24,7 @@ from costfield.shards import replace_file
 from sandbox.errors import InvalidCheck
 from sandbox.types import Frozen, Outcome, Sandbox
 
-VERSION = 2
+VERSION = 1
 NO_VALUE = "'\\x00 no program returns this \\x00'"
 """What a call's value is held to differ from, so that a run goes on and reports the value."""
 LONGEST_VALUE = 1_900

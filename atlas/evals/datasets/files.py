@@ -80,8 +80,8 @@ class Content:
 
 
 def cache_folder(cache: Path | None = None) -> Path:
-    """Where fetched files are kept."""
-    return cache if cache is not None else Path(platformdirs.user_cache_dir("atlas")) / "problems"
+    """Where fetched files are kept: `problems/` in Atlas's cache."""
+    return (cache if cache is not None else Path(platformdirs.user_cache_dir("atlas"))) / "problems"
 
 
 def find(source: Source, *, folders: Sequence[Path] = (), cache: Path | None = None) -> Content:
