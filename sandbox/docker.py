@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -112,6 +112,19 @@ class DockerSandbox:
                 return Verdict(outcome=Outcome.SANDBOX_ERROR, isolation=self.isolation, message=str(error))
             finally:
                 run.end()
+
+    async def warmed_up(self) -> None:
+        """Wait until the pool is full, for who wants to measure or to be ready for a burst."""
+        await (await self._pool(self._warm_shape)).filled()
+
+    def gauges(self) -> dict[str, float]:
+        """Counts since the start, for monitoring: made, failed, warm_hits, cold_waits, reused, discarded, and more."""
+        total: dict[str, float] = {"waiting": self._gate.waiting, "refused": self._gate.refused, "ready": 0}
+        for pool in self._pools.values():
+            total["ready"] += pool.ready
+            for name, value in asdict(pool.gauges).items():
+                total[name] = total.get(name, 0) + value
+        return total
 
     async def _check_engine(self) -> None:
         info = await self._engine.info()

@@ -87,7 +87,8 @@ class Gauges:
     cold_waits: int = 0
     reused: int = 0
     discarded: int = 0
-    last_make_s: float = 0.0
+    make_s: float = 0.0
+    """Seconds spent on making, all together."""
 
 
 class Pool(Generic[T]):
@@ -143,6 +144,19 @@ class Pool(Generic[T]):
                 self.give_back(place.result(), reuse=True)  # it came in the moment we were cancelled
             raise
 
+    async def filled(self) -> None:
+        """Wait until as many are ready as are to be kept warm.
+
+        Raises:
+            SandboxError: one could not be made.
+        """
+        while self.ready < self.warm:
+            failed = self.gauges.failed
+            self.refill()
+            await asyncio.sleep(0.005)
+            if self.gauges.failed > failed:
+                self.give_back(await self.take(), reuse=True)  # raises what stands in the way
+
     def give_back(self, thing: T, *, reuse: bool) -> None:
         """End a lease. Returns at once: what is not used again is destroyed in the background."""
         self._taken.discard(thing)
@@ -190,7 +204,7 @@ class Pool(Generic[T]):
         finally:
             self._making -= 1
         self.gauges.made += 1
-        self.gauges.last_make_s = time.monotonic() - began
+        self.gauges.make_s += time.monotonic() - began
         if self._closed:
             self._destroy(thing)
         else:

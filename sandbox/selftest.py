@@ -42,7 +42,7 @@ class Probe:
     source: str
     ends: Exit = Exit.EXITED
     pids_hit: bool = False
-    wall_s: float = 10.0
+    wall_s: float = 60.0
 
     def failure(self, raw: Raw) -> str:
         """Why the limit does not hold; empty where it does."""

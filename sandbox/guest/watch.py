@@ -13,6 +13,8 @@ from sandbox.guest.cgroup import Counters
 RESULT_CAP = 4 * 1024 * 1024
 TICK_S = 0.05
 READY_S = 20.0
+GLANCE_S = 0.003
+"""Most steps end sooner than this. Until then only the end is waited for: each look at the output costs a switch."""
 READ_SIZE = 1 << 16
 
 
@@ -79,11 +81,13 @@ class Watch:
         self.counters = counters
         self.end = End()
         self.poll = select.poll()
+        self.glance = select.poll()
+        for poll in (self.poll, self.glance):
+            poll.register(wake, select.POLLIN)
+            poll.register(host, 0)  # hang-up only: the next request may already lie in the pipe
         for sink in sinks:
             os.set_blocking(sink.fd, False)
             self.poll.register(sink.fd, select.POLLIN)
-        self.poll.register(wake, select.POLLIN)
-        self.poll.register(host, 0)  # hang-up only: the next request may already lie in the pipe
         self.host = host
         self.by_fd = {sink.fd: sink for sink in sinks}
 
@@ -93,6 +97,7 @@ class Watch:
         deadline = start + READY_S
         cpu_end = self.counters.read("cpu") + int(cpu_s * 1e6)
         tick = start + TICK_S
+        self._wait(self.glance, GLANCE_S)
         while not self._ended():
             now = time.monotonic()
             if not self.end.started and self.result.data:
@@ -106,7 +111,7 @@ class Watch:
                 os.kill(self.pid, signal.SIGKILL)
                 self._reap(0)
                 break
-            self._wait(min(TICK_S, max(0.0, deadline - now)))
+            self._wait(self.poll, min(TICK_S, max(0.0, deadline - now)))
         self.end.wall_s = time.monotonic() - start
         return self.end
 
@@ -117,8 +122,8 @@ class Watch:
             return "output_limit"
         return ""
 
-    def _wait(self, seconds: float) -> None:
-        for fd, _event in self.poll.poll(seconds * 1000):
+    def _wait(self, poll: select.poll, seconds: float) -> None:
+        for fd, _event in poll.poll(seconds * 1000):
             if fd == self.host:
                 raise HostGone
             if fd == self.wake:

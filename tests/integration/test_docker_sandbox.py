@@ -265,9 +265,9 @@ async def test_cancelling_leaves_nothing_running(tmp_path: Path) -> None:
 async def test_a_container_that_vanishes_is_replaced_once(tmp_path: Path) -> None:
     engine = Engine()
     others = await containers(engine)
-    async with await DockerSandbox.start(DockerSettings(warm=1, proofs=tmp_path)) as sandbox:
-        run = asyncio.create_task(stdio(sandbox, "import time\ntime.sleep(1)\nprint('held')", Limits(wall_s=5)))
-        await asyncio.sleep(0.4)
+    async with await DockerSandbox.start(DockerSettings(warm=0, proofs=tmp_path)) as sandbox:
+        run = asyncio.create_task(stdio(sandbox, "import time\ntime.sleep(4)\nprint('held')", Limits(wall_s=10)))
+        await asyncio.sleep(1.5)
         for name in await containers(engine) - others:
             await engine.remove(name)
         assert (await run).passed
