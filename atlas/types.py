@@ -185,8 +185,7 @@ class Solution:
         last = next((a for a in reversed(attempts) if a.pick is not None), None)
         passed = next((a for a in attempts if a.passed), None)
         if passed is not None:
-            last, checked = passed, bool(passed.verdict and passed.verdict.checks)
-            status = Status.VERIFIED if checked else Status.UNCHECKED
+            last, status = passed, Status.VERIFIED if _was_checked(task, passed) else Status.UNCHECKED
         pick = last.pick if last else None
         return cls(
             task_id=task.id,
@@ -202,3 +201,11 @@ class Solution:
     @property
     def sandbox_runs(self) -> int:
         return sum(a.verdict is not None for a in self.attempts)
+
+
+def _was_checked(task: Task, attempt: Attempt) -> bool:
+    """Whether anything but loading was asked of the program: a check of the task's own, or one that is hidden.
+
+    A program without checks gets a result as well, that of being loaded, so counting results would not tell.
+    """
+    return bool(task.checks) or any(result.hidden for result in (attempt.verdict.checks if attempt.verdict else ()))
