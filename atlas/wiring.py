@@ -37,6 +37,7 @@ async def open_llm(settings: Settings) -> AsyncIterator[LLM]:
     async with AsyncExitStack() as stack:
         if llm.base_url is not None:
             base_url, key, name = llm.base_url, llm.api_key.get_secret_value() if llm.api_key else None, llm.model
+            states = None  # only our own engine has them; another server does without
         else:
             model = models.verified(llm.model or models.DEFAULT, cache_dir=settings.cache)
             engine = await stack.enter_async_context(
@@ -45,9 +46,9 @@ async def open_llm(settings: Settings) -> AsyncIterator[LLM]:
                     threads=llm.threads, library=llm.library,
                 )
             )
-            base_url, key, name = engine.base_url, engine.api_key, None
+            base_url, key, name, states = engine.base_url, engine.api_key, None, True
         client = await OpenAIClient.open(
-            base_url, key, model=name, timeouts=timeouts, concurrency=llm.concurrency, states=True
+            base_url, key, model=name, timeouts=timeouts, concurrency=llm.concurrency, states=states
         )
         yield await stack.enter_async_context(client)
 

@@ -51,12 +51,13 @@ class OpenAIClient:
         timeouts: Timeouts | None = None,
         retry: RetryPolicy | None = None,
         concurrency: int = 8,
-        states: bool = False,
+        states: bool | None = False,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> Self:
         """Connect to `base_url` and find out what it can do with `model` (default: the first it lists).
 
-        `concurrency`: requests in flight at once. `states`: have the embedded engine send every token's state along.
+        `concurrency`: requests in flight at once. `states`: have the embedded engine send every token's state along;
+        None takes them where the server has them.
         Raises ConfigError (no such model, wrong key or address, no states there), ModelUnavailable, ModelReplyError.
         """
         endpoint = Endpoint(
@@ -78,7 +79,7 @@ class OpenAIClient:
             with anyio.CancelScope(shield=True):
                 await endpoint.aclose()
             raise
-        return cls(endpoint, capabilities, encoding, states=states)
+        return cls(endpoint, capabilities, encoding, states=capabilities.states if states is None else states)
 
     def __repr__(self) -> str:
         return f"OpenAIClient({self._endpoint.url!r}, model={self._capabilities.model!r})"
