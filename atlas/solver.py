@@ -15,20 +15,20 @@ from atlas import extract, prompts
 from atlas.errors import ModelError, RankingError, SolveInterrupted
 from atlas.protocols import LLM, Ranker, Sampling
 from atlas.types import Attempt, Budget, Candidate, Solution, Status, Task
-from sandbox.errors import InvalidCheck, SandboxError
-from sandbox.types import Sandbox
+from sandbox.errors import InvalidCheck, SandboxError, SandboxUnavailable
+from sandbox.types import Outcome, Sandbox, Verdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Warming:
-    """Temperature by round: it rises where the model has been wrong, up to `ceiling`."""
+    """Temperature by round: it rises where the model has been wrong, up to `ceiling`, and never falls below `start`."""
 
     start: float = 0.8
     step: float = 0.1
     ceiling: float = 1.2
 
     def at(self, round_: int) -> float:
-        return min(self.start + self.step * round_, self.ceiling)
+        return max(self.start, min(self.start + self.step * round_, self.ceiling))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +62,7 @@ class Solver:
                     if attempt.pick is None:
                         continue
                     with attempt.timed("sandbox"):
-                        attempt.verdict = await self.sandbox.run(attempt.pick.program, task.checks, task.limits)
+                        attempt.verdict = await self.judge(task, attempt.pick)
                     if attempt.passed:
                         break
         except InvalidCheck:
@@ -79,6 +79,13 @@ class Solver:
             if runs >= self.budget.sandbox_runs or tokens >= self.budget.tokens:
                 return
             yield round_
+
+    async def judge(self, task: Task, candidate: Candidate) -> Verdict:
+        """Run one candidate. Raises SandboxUnavailable where there is no verdict on it but a failure of our own."""
+        verdict = await self.sandbox.run(candidate.program, task.checks, task.limits)
+        if verdict.outcome is Outcome.SANDBOX_ERROR:
+            raise SandboxUnavailable(verdict.message or "the sandbox gave no verdict, and no reason")
+        return verdict
 
     async def propose(self, task: Task, attempts: Sequence[Attempt]) -> list[Candidate]:
         """New candidates for the last of `attempts`; programs that earlier ones have run are not among them."""
