@@ -7,13 +7,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from atlas.errors import ConfigError, FingerprintMismatch, RankingError
 from atlas.features import SCALARS, scalars
 from atlas.protocols import Fingerprint, Fingerprinter, Ranker
 from atlas.types import Candidate, Ranked, Task
 from costfield.errors import CostFieldError
-from costfield.field import CostEstimate, CostField
+from costfield.field import CostField
 
 
 def require_match(field: CostField, fingerprinter: Fingerprinter) -> None:
@@ -44,26 +45,33 @@ class CostFieldRanker:
         if not candidates:
             return []
         fingerprints = await self.fingerprinter.fingerprints(task, candidates)
-        scored = [i for i, f in enumerate(fingerprints) if not f.problem]
-        if not scored:
-            return [_unscored(c, f.problem) for c, f in zip(candidates, fingerprints, strict=True)]
-        estimate = self._costs([fingerprints[i] for i in scored])
-        ranked = [
-            Ranked(candidate=candidates[i], cost=float(cost), p_pass=float(p))
-            for i, cost, p in zip(scored, estimate.cost, estimate.p_pass, strict=True)
-        ]
-        ranked.sort(key=_by_cost)
-        return ranked + [_unscored(c, f.problem) for c, f in zip(candidates, fingerprints, strict=True) if f.problem]
-
-    def _costs(self, fingerprints: Sequence[Fingerprint]) -> CostEstimate:
-        order = [self.fingerprinter.scalar_names.index(name) for name in self.field.scalar_names]
         try:
-            return self.field.costs(
-                np.stack([f.embedding for f in fingerprints])[:, : self.field.dims],
-                np.stack([f.scalars[order] for f in fingerprints]),
-            )
+            ranked = self._scored(candidates, fingerprints)
         except CostFieldError as exc:
             raise RankingError(f"the Cost Field cannot score these candidates: {exc}") from exc
+        return sorted(ranked, key=_by_cost)
+
+    def _scored(self, candidates: Sequence[Candidate], fingerprints: Sequence[Fingerprint]) -> list[Ranked]:
+        """Each candidate with its cost, or with why it has none: what spoils one leaves its siblings their costs."""
+        problems = {i: f.problem for i, f in enumerate(fingerprints) if f.problem}
+        whole = [i for i in range(len(candidates)) if i not in problems]
+        if whole:
+            said = self.field.complaints(*self._arrays([fingerprints[i] for i in whole]))
+            problems |= {i: problem for i, problem in zip(whole, said, strict=True) if problem}
+        ranked = [_unscored(candidates[i], problem) for i, problem in problems.items()]
+        whole = [i for i in whole if i not in problems]
+        if whole:
+            estimate = self.field.costs(*self._arrays([fingerprints[i] for i in whole]))
+            ranked += [
+                Ranked(candidate=candidates[i], cost=float(cost), p_pass=float(p))
+                for i, cost, p in zip(whole, estimate.cost, estimate.p_pass, strict=True)
+            ]
+        return ranked
+
+    def _arrays(self, fingerprints: Sequence[Fingerprint]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        order = [self.fingerprinter.scalar_names.index(name) for name in self.field.scalar_names]
+        embeddings = np.stack([f.embedding for f in fingerprints])[:, : self.field.dims]
+        return embeddings, np.stack([f.scalars[order] for f in fingerprints])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
