@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sandbox.types import Check, CheckResult, Limits, Program, Sandbox, Verdict
+from sandbox.checks import validate_check
+from sandbox.errors import InvalidCheck
+from sandbox.types import Check, CheckResult, Limits, Outcome, Program, Sandbox, Verdict
 
 _KEPT = {"index", "outcome", "integrity", "wall_s", "cpu_s", "peak_memory_mb", "truncated", "leftover_processes"}
 
@@ -26,10 +28,17 @@ class HiddenChecks:
         return self.sandbox.isolation
 
     async def run(self, program: Program, checks: Sequence[Check], limits: Limits) -> Verdict:
-        verdict = await self.sandbox.run(program, [*checks, *self.checks], limits)
+        try:
+            verdict = await self.sandbox.run(program, [*checks, *self.checks], limits)
+        except InvalidCheck:
+            for check in checks:
+                validate_check(check)
+            # Not one of the visible ones: the message may quote it.
+            raise InvalidCheck("a hidden check cannot be read, or checks nothing") from None
         shown = tuple(r if r.index < len(checks) else redact(r) for r in verdict.checks)
-        last = shown[-1] if shown else None
-        return verdict.model_copy(update={"checks": shown, "message": "" if last and last.hidden else verdict.message})
+        # The verdict's message speaks of the check that did not pass.
+        told = all(r.outcome is Outcome.PASS for r in shown if r.hidden)
+        return verdict.model_copy(update={"checks": shown, "message": verdict.message if told else ""})
 
     async def aclose(self) -> None:
         await self.sandbox.aclose()
