@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 F64 = npt.NDArray[np.float64]
-PRIOR_PROBLEMS = 2.0  # how many problems' worth of belief that the logits are right as they are
+PRIOR_PROBLEMS = 0.5  # how many problems' worth of belief that the logits are right as they are
 
 
 class Calibration(BaseModel):

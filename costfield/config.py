@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from costfield.baselines import COLUMNS
 from costfield.model import Shape
@@ -22,13 +22,19 @@ class TrainConfig(BaseModel):
     shape: Shape = Shape()
     members: int = Field(default=5, ge=2)  # networks averaged; spread needs two
 
-    optimizer: Literal["adamw"] = "adamw"
-    learning_rate: float = Field(default=3e-3, gt=0)
-    weight_decay: float = Field(default=1e-2, ge=0)
-    epochs: int = Field(default=200, ge=1)
-    patience: int = Field(default=15, ge=1)  # epochs without a better validation loss before stopping
-    batch: int = Field(default=128, ge=1)  # problems a step
-    listwise: float = Field(default=1.0, ge=0)  # weight of the within-problem loss beside log loss
+    # "lbfgs" takes all problems at once and converges: the choice for linear heads, whose loss is convex.
+    # "adamw" takes mini-batches: the choice for hidden layers.
+    optimizer: Literal["lbfgs", "adamw"] = "lbfgs"
+    epochs: int = Field(default=100, ge=1)  # an epoch of L-BFGS is a few iterations
+    patience: int = Field(default=10, ge=1)  # epochs without a better validation loss before stopping
+    learning_rate: float = Field(default=3e-3, gt=0)  # adamw only, as are the next two
+    batch: int = Field(default=32, ge=1)  # problems a step
+    weight_decay: float = Field(default=0.0, ge=0)  # decoupled
+
+    l2: float = Field(
+        default=0.2, ge=0
+    )  # on weights, in the loss: Adam's steps outrun decoupled decay at any sane rate
+    listwise: float = Field(default=0.3, ge=0)  # weight of the within-problem loss beside log loss
     fault_weight: float = Field(default=0.0, ge=0)  # weight of the auxiliary outcome loss; needs rank_hidden
 
     validation: float = Field(default=0.15, gt=0, lt=0.5)  # held out by each member for early stopping
@@ -37,3 +43,9 @@ class TrainConfig(BaseModel):
     resamples: int = Field(default=2000, ge=100)  # bootstrap
     columns: dict[str, str] = dict(COLUMNS)  # which scalar column each baseline reads
     threads: int = Field(default=1, ge=1)  # for torch; more help only with hidden layers and an idle machine
+
+    @model_validator(mode="after")
+    def _smooth_where_it_must_be(self) -> Self:
+        if self.optimizer == "lbfgs" and self.shape.dropout:
+            raise ValueError('dropout changes the loss between evaluations, which "lbfgs" cannot take; use "adamw"')
+        return self

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from costfield import metrics
 from costfield.card import Gate
-from costfield.data import Examples
+from costfield.data import Examples, split
 from costfield.ensemble import Estimates
 from costfield.errors import GateFailed
 from costfield.metrics import by_problem
@@ -49,17 +49,22 @@ def identical_are_tied(examples: Examples, estimate: Callable[[Examples], Estima
 
 
 def shuffled_is_chance(
-    examples: Examples, costs_of: Callable[[Examples], F64], seed: int, permutations: int = PERMUTATIONS
+    examples: Examples,
+    costs_of: Callable[[Examples, Examples], F64],
+    seed: int,
+    permutations: int = PERMUTATIONS,
 ) -> Gate:
     """Train and measure on labels shuffled within each problem: nothing is left to learn, so selection must be chance.
 
-    `costs_of` trains on the rows it is given and returns their out-of-fold costs. The reference distribution permutes
-    the labels within problems again under the same costs, so it is exact whatever the costs look like; two-sided,
-    since siblings on both sides of a split push selection *below* chance.
+    `costs_of(training, held_out)` trains on the one half of the problems and returns the costs of the other half's
+    rows. The reference distribution shuffles the held-out labels again under the same costs: exact for any costs, as
+    those labels trained nothing (in cross-validation they would have, and honest recipes would fail). Two-sided, since
+    siblings on both sides of a split push selection *below* chance.
     """
     rng = np.random.default_rng(seed)
     shuffled = replace(examples, passed=shuffled_within(examples, rng), fault=None)
-    table = by_problem(costs_of(shuffled), shuffled.passed, shuffled.codes())
+    training, held_out = split(shuffled, (0.5, 0.5), seed)
+    table = by_problem(costs_of(training, held_out), held_out.passed, held_out.codes())
     measured, centre = metrics.selection_accuracy(table), metrics.random_accuracy(table)
     # Permuting labels moves only how many of the `tied` cheapest are right: a hypergeometric draw for each problem.
     right, of, tied = (column[table.mixed].astype(np.int64) for column in (table.passes, table.candidates, table.tied))

@@ -1,6 +1,6 @@
 """What a network is asked to minimise, on batches of whole problems.
 
-    log loss of b + r   +   listwise · within-problem loss of r   +   fault_weight · outcome loss
+    log loss of b + r   +   listwise · within-problem loss of r   +   fault_weight · outcome loss   +   l2 / 2 · |W|²
 
 Each problem weighs the same, however many candidates it has.
 """
@@ -17,7 +17,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 from costfield.config import TrainConfig
 from costfield.data import Examples
 from costfield.features import FeatureMap
-from costfield.model import Logits
+from costfield.model import Logits, Network
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -97,11 +97,13 @@ def log_loss(says: Logits, batch: Batch) -> Tensor:
     return (batch.weight * loss).sum() / len(batch.task)
 
 
-def total_loss(says: Logits, batch: Batch, config: TrainConfig) -> Tensor:
+def total_loss(network: Network, batch: Batch, config: TrainConfig) -> Tensor:
     """What is minimised."""
+    says = network(batch.rank, batch.task)
     loss = log_loss(says, batch) + config.listwise * within_problem_loss(says.rank, batch)
     if says.fault is not None:
         # Why a program failed teaches the ranking trunk more than that it failed (CodeRanker, arXiv 2206.03865).
         outcome = cross_entropy(says.fault, batch.fault, reduction="none")
         loss = loss + config.fault_weight * (batch.weight * outcome).sum() / len(batch.task)
-    return loss
+    weights = [parameter for parameter in network.parameters() if parameter.ndim >= 2]
+    return loss + config.l2 / 2 * torch.stack([w.square().sum() for w in weights]).sum()

@@ -35,7 +35,8 @@ def _head(card: Card) -> str:
         "cost: −logit P(pass), lower is better. It runs nothing. "
         f"{worth}\n\n"
         "Its numbers are out of fold: every candidate was costed by networks that never saw its problem or a "
-        "near-duplicate of it. Intervals are 95%, from resampling problems."
+        "near-duplicate of it. Intervals are 95%, from resampling problems with the networks as they are: what other "
+        "training data would have changed is not in them."
     )
 
 

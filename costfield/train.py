@@ -49,24 +49,25 @@ def train(examples: Examples, config: TrainConfig) -> CostField:
     """
     require_trainable(examples, problems=MIN_PROBLEMS, mixed=MIN_MIXED)
     everything, examples = examples, select_columns(examples, config)  # baselines may read what the field does not
-    with threads(config.threads):
-        out_of_fold = cross_validate(examples, config)
-        measured = evaluate(
-            everything,
-            out_of_fold.cost,
-            out_of_fold.p_pass,
-            columns=config.columns,
-            seed=config.seed,
-            resamples=config.resamples,
-        )
-        ensemble = fit(examples, config, config.seed)
-        held = (
-            gates.prompt_only_is_chance(examples, out_of_fold.task_logit),
-            gates.field_is_alive(examples, out_of_fold.cost),
-            gates.identical_are_tied(examples, ensemble.estimate),
-            gates.shuffled_is_chance(examples, lambda rows: cross_validate(rows, cheaper(config)).cost, config.seed),
-        )
-        return CostField(ensemble=ensemble, card=make_card(examples, config, ensemble, measured, held))
+    out_of_fold = cross_validate(examples, config)
+    measured = evaluate(
+        everything,
+        out_of_fold.cost,
+        out_of_fold.p_pass,
+        columns=config.columns,
+        seed=config.seed,
+        resamples=config.resamples,
+    )
+    ensemble = fit(examples, config, config.seed)
+    held = (
+        gates.prompt_only_is_chance(examples, out_of_fold.task_logit),
+        gates.field_is_alive(examples, out_of_fold.cost),
+        gates.identical_are_tied(examples, ensemble.estimate),
+        gates.shuffled_is_chance(
+            examples, lambda a, b: fit(a, cheaper(config), config.seed).estimate(b).cost, config.seed
+        ),
+    )
+    return CostField(ensemble=ensemble, card=make_card(examples, config, ensemble, measured, held))
 
 
 # ---- data -----------------------------------------------------------------------------------------------------------
@@ -92,7 +93,9 @@ def select_columns(examples: Examples, config: TrainConfig) -> Examples:
 
 
 def optimizers(network: nn.Module, config: TrainConfig) -> list[torch.optim.Optimizer]:
-    """Who updates which parameters. An optimiser for some of them is one more list entry."""
+    """Who updates which parameters. An optimiser for some of them only is one more list entry."""
+    if config.optimizer == "lbfgs":
+        return [torch.optim.LBFGS(network.parameters(), max_iter=5, line_search_fn="strong_wolfe")]
     decayed = [p for p in network.parameters() if p.ndim >= 2]
     free = [p for p in network.parameters() if p.ndim < 2]  # biases only shift; pulling them to 0 would bias P(pass)
     groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": free, "weight_decay": 0.0}]
@@ -105,9 +108,7 @@ def fit_member(training: Batch, validation: Batch, config: TrainConfig, faults: 
         torch.manual_seed(seed)
         network = Network(training.rank.shape[1], training.task.shape[1], config.shape, faults)
         steppers = optimizers(network, config)
-        # Dealt once and then only reordered: gathering the rows anew in each epoch would cost more than learning does.
-        parts: tuple[torch.Tensor, ...] = torch.randperm(len(training.task)).split(config.batch)  # type: ignore[no-untyped-call]
-        batches = [training.take(problems) for problems in parts]
+        batches = deal(training, config)
         best_loss, best_state, waited = float("inf"), copy.deepcopy(network.state_dict()), 0
         for _ in range(config.epochs):
             network.train()
@@ -122,13 +123,26 @@ def fit_member(training: Batch, validation: Batch, config: TrainConfig, faults: 
         return network
 
 
+def deal(training: Batch, config: TrainConfig) -> list[Batch]:
+    """Mini-batches of whole problems, dealt once and then only reordered: gathering anew costs more than learning."""
+    if config.optimizer == "lbfgs":
+        return [training]
+    parts: tuple[torch.Tensor, ...] = torch.randperm(len(training.task)).split(config.batch)  # type: ignore[no-untyped-call]
+    return [training.take(problems) for problems in parts]
+
+
 def step(network: Network, batch: Batch, steppers: list[torch.optim.Optimizer], config: TrainConfig) -> None:
-    """One update of every parameter."""
-    loss = total_loss(network(batch.rank, batch.task), batch, config)
-    for stepper in steppers:
-        stepper.zero_grad()
-    loss.backward()  # type: ignore[no-untyped-call]
-    for stepper in steppers:
+    """One update of every parameter; all optimisers use the gradient that the first one asks for."""
+
+    def closure() -> float:
+        network.zero_grad()
+        loss = total_loss(network, batch, config)
+        loss.backward()  # type: ignore[no-untyped-call]
+        return loss.item()
+
+    first, *others = steppers
+    first.step(closure)
+    for stepper in others:
         stepper.step()
 
 
@@ -143,20 +157,26 @@ def fit(examples: Examples, config: TrainConfig, seed: int) -> Ensemble:
     """An ensemble, calibrated on problems that no member trained on or stopped by."""
     rest, held_out = split(examples, (1 - config.calibration, config.calibration), seed)
     features = FeatureMap.fit(rest, config.components)
-    names = fault_names(examples, config)
-    everything = Batch.of_examples(rest, features, names)
-    members = nn.ModuleList()
-    for member in range(config.members):
-        # Linear networks that see the same problems come out equal; other validation problems make them differ.
-        rows = split_rows(rest, (1 - config.validation, config.validation), seed + 1000 + member)
-        require_disjoint(*(rest.take(part) for part in rows), held_out)
-        training, validation = (everything.take(torch.from_numpy(np.unique(rest.codes()[part]))) for part in rows)
-        members.append(fit_member(training, validation, config, faults=len(names), seed=seed + member))
+    with threads(config.threads):
+        members = fit_members(rest, features, config, seed)
     codes = held_out.codes()
     b, r = member_logits(members, features, held_out.embeddings, held_out.scalars, codes)
     weight = held_out.weight / np.bincount(codes, weights=held_out.weight)[codes]
     calibration = fit_calibration(b.mean(axis=0), r.mean(axis=0), held_out.passed, weight)
     return Ensemble(features=features, members=members, calibration=calibration)
+
+
+def fit_members(examples: Examples, features: FeatureMap, config: TrainConfig, seed: int) -> nn.ModuleList:
+    """Networks that differ in which problems stop them: linear ones that see the same problems come out equal."""
+    names = fault_names(examples, config)
+    everything, codes = Batch.of_examples(examples, features, names), examples.codes()
+    members = nn.ModuleList()
+    for member in range(config.members):
+        rows = split_rows(examples, (1 - config.validation, config.validation), seed + 1000 + member)
+        require_disjoint(*(examples.take(part) for part in rows))
+        training, validation = (everything.take(torch.from_numpy(np.unique(codes[part]))) for part in rows)
+        members.append(fit_member(training, validation, config, faults=len(names), seed=seed + member))
+    return members
 
 
 def cross_validate(examples: Examples, config: TrainConfig) -> Estimates:

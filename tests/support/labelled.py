@@ -10,7 +10,7 @@ from costfield.config import TrainConfig
 from costfield.data import Examples
 
 FINGERPRINT = "fp1-test"
-QUICK = TrainConfig(members=2, folds=3, resamples=200, epochs=80, components=None)
+QUICK = TrainConfig(members=2, folds=3, resamples=200, components=None)
 
 
 def labelled(

@@ -12,7 +12,7 @@ from costfield import gates
 from costfield.data import Examples
 from costfield.ensemble import Estimates
 from costfield.errors import GateFailed
-from costfield.train import cross_validate
+from costfield.train import fit
 from tests.support.labelled import QUICK, labelled
 
 F64 = npt.NDArray[np.float64]
@@ -49,17 +49,17 @@ def test_costfield_identical_siblings_must_tie() -> None:
 
 
 def test_costfield_shuffled_labels_leave_an_honest_recipe_at_chance() -> None:
-    gate = gates.shuffled_is_chance(labelled(), lambda rows: cross_validate(rows, QUICK).cost, seed=0)
+    gate = gates.shuffled_is_chance(labelled(), lambda a, b: fit(a, QUICK, 0).estimate(b).cost, seed=0)
     assert "p = " in gate.detail
 
 
 def test_costfield_shuffled_labels_catch_labels_that_reach_the_features() -> None:
     with pytest.raises(GateFailed, match="label leaks"):
-        gates.shuffled_is_chance(labelled(), lambda rows: -rows.passed.astype(np.float64), seed=0)
+        gates.shuffled_is_chance(labelled(), lambda _, rows: -rows.passed.astype(np.float64), seed=0)
 
 
 def test_costfield_shuffled_labels_catch_a_split_by_candidate() -> None:
-    def split_by_row(rows: Examples) -> F64:
+    def split_by_row(_: Examples, rows: Examples) -> F64:
         """The other siblings' pass rate: what a network learns that meets a problem on both sides of a split."""
         codes, right = rows.codes(), rows.passed.astype(np.float64)
         others = np.bincount(codes, weights=right)[codes] - right
@@ -67,6 +67,17 @@ def test_costfield_shuffled_labels_catch_a_split_by_candidate() -> None:
 
     with pytest.raises(GateFailed, match="still selects at"):
         gates.shuffled_is_chance(labelled(), split_by_row, seed=0)
+
+
+def test_costfield_shuffled_gate_stops_one_honest_recipe_in_a_thousand() -> None:
+    examples = labelled(problems=60)
+    told = []
+    for seed in range(200):  # any costs that know nothing of the held-out labels
+        rng = np.random.default_rng(seed)
+        gate = gates.shuffled_is_chance(examples, lambda _, rows, r=rng: r.normal(size=len(rows)), seed, 400)
+        told.append(float(gate.detail.rsplit("p = ", 1)[1]))
+    assert 0.4 < np.mean(told) < 0.65  # p-values of a true null are uniform, or larger
+    assert 0.005 < np.mean(np.array(told) < 0.05) < 0.1
 
 
 def test_costfield_shuffling_keeps_each_problems_solve_rate() -> None:

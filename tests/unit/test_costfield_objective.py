@@ -60,13 +60,16 @@ def test_costfield_each_problem_weighs_the_same_in_the_log_loss() -> None:
     assert float(log_loss(says, batch)) == pytest.approx(expected, rel=1e-5)
 
 
-def test_costfield_fault_targets_add_their_cross_entropy() -> None:
+def test_costfield_total_loss_is_the_sum_of_its_parts() -> None:
     batch = batch_of(problems=10)
     network = Network(batch.rank.shape[1], batch.task.shape[1], Shape(rank_hidden=(4,)), faults=3).requires_grad_(False)
+    torch.nn.init.ones_(network.rank_head.weight)
     says = network(batch.rank, batch.task)
-    without = total_loss(says, batch, TrainConfig(fault_weight=0.0))
     outcome = torch.nn.functional.cross_entropy(says.fault, batch.fault)
-    assert float(total_loss(says, batch, TrainConfig(fault_weight=2.0)) - without) == pytest.approx(2 * float(outcome))
+    weights = sum(float(w.square().sum()) for w in network.parameters() if w.ndim == 2)
+    by_hand = log_loss(says, batch) + 0.7 * within_problem_loss(says.rank, batch) + 2 * outcome + 0.05 * weights
+    total = total_loss(network, batch, TrainConfig(listwise=0.7, fault_weight=2.0, l2=0.1))
+    assert float(total) == pytest.approx(float(by_hand), rel=1e-5)
 
 
 def test_costfield_taking_problems_keeps_their_rows_whole() -> None:

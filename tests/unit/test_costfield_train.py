@@ -41,7 +41,9 @@ def test_costfield_training_finds_the_signal_and_says_how_much(field: CostField)
 def test_costfield_card_estimate_holds_on_problems_drawn_afresh(field: CostField) -> None:
     fresh = labelled(problems=300, seed=99, problem=[f"fresh{i}" for i in np.repeat(np.arange(300), 6)])
     said, found = field.card.evaluation, field.evaluate(fresh)
-    assert found.selection.value == pytest.approx(said.selection.value, abs=0.08)
+    assert found.selection.low < said.selection.high
+    assert found.selection.high > said.selection.low
+    assert found.within_auroc.value == pytest.approx(said.within_auroc.value, abs=0.06)
     assert found.ece.value < 0.08
 
 
@@ -54,11 +56,11 @@ def test_costfield_probabilities_mean_what_they_say(field: CostField) -> None:
 
 
 def test_costfield_without_signal_is_reported_and_not_recommended() -> None:
-    field = train(labelled(problems=150, signal=0.0), QUICK)
+    field = train(labelled(problems=150, signal=0.0, seed=1), QUICK)
     measured = field.card.evaluation
     assert measured.selection.low < measured.random < measured.selection.high
     assert not field.card.recommended
-    assert any(line.startswith("Not shown to beat random") for line in field.card.caveats)
+    assert any(line.startswith("Not shown to beat random") for line in field.card.caveats), field.card.caveats
 
 
 def test_costfield_training_repeats_itself_and_leaves_the_process_as_it_was(field: CostField) -> None:
@@ -85,7 +87,14 @@ def test_costfield_no_row_is_costed_by_a_network_that_saw_its_labels() -> None:
 
 
 def test_costfield_hidden_layers_faults_and_dropout_train_too() -> None:
-    config = quick(shape=Shape(rank_hidden=(16,), task_hidden=(8,), dropout=0.2), fault_weight=0.3, components=6)
+    config = quick(
+        optimizer="adamw",
+        learning_rate=0.01,
+        shape=Shape(rank_hidden=(16,), task_hidden=(8,), dropout=0.2),
+        l2=0.01,
+        fault_weight=0.3,
+        components=6,
+    )
     field = train(labelled(problems=150), config)
     assert field.card.fault_names == ("ERROR", "FAIL", "PASS")
     assert field.card.evaluation.selection.low > field.card.evaluation.random + 0.1
@@ -158,7 +167,15 @@ def test_costfield_members_differ_and_are_averaged_in_logits() -> None:
 
 @pytest.mark.parametrize(
     ("setting", "value"),
-    [("members", 1), ("validation", 0.6), ("folds", 1), ("learning_rate", 0), ("optimizer", "sgd"), ("surprise", 1)],
+    [
+        ("members", 1),
+        ("validation", 0.6),
+        ("folds", 1),
+        ("learning_rate", 0),
+        ("optimizer", "sgd"),
+        ("surprise", 1),
+        ("shape", {"dropout": 0.1}),
+    ],
 )
 def test_costfield_settings_that_cannot_work_are_refused(setting: str, value: object) -> None:
     with pytest.raises(ValidationError, match=setting):
