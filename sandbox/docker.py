@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -23,6 +24,7 @@ from sandbox.images.recipes import RECIPES, image_tag
 from sandbox.link import LinkLost
 from sandbox.pool import Gate, Pool
 from sandbox.raw import Exit, Raw
+from sandbox.reaper import Reaper
 from sandbox.selftest import PROBES, Proof, prove
 from sandbox.types import Check, Limits, Outcome, Program, Verdict
 
@@ -70,6 +72,7 @@ class DockerSandbox:
         self._makers: dict[str, Maker] = {}
         self._pools: dict[Shape, Pool[Container]] = {}
         self._warm_shape = Shape.of("python", settings.limits)
+        self._reaper: Reaper | None = None
 
     @classmethod
     async def start(cls, settings: DockerSettings | None = None) -> DockerSandbox:
@@ -85,6 +88,7 @@ class DockerSandbox:
         try:
             await sandbox._check_engine()
             await sandbox._sweep()
+            sandbox._reaper = Reaper(f"{owner.PROCESS}={owner.process_id(os.getpid())}", settings.host)
             pool = await sandbox._pool(sandbox._warm_shape)
             await sandbox._prove(pool)
         except BaseException:
@@ -208,6 +212,8 @@ class DockerSandbox:
         """Destroy every container and close the connection to the engine."""
         for pool in self._pools.values():
             await pool.aclose()
+        if self._reaper is not None:
+            await asyncio.to_thread(self._reaper.dismiss)
         await asyncio.to_thread(self._engine.close)
 
     async def __aenter__(self) -> DockerSandbox:

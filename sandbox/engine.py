@@ -121,15 +121,7 @@ class Engine:
     async def remove(self, container: str) -> None:
         """Kill and remove a container; content where it is gone, or going, already."""
 
-        def work(client: docker.APIClient) -> None:
-            with contextlib.suppress(NotFound):
-                try:
-                    client.remove_container(container, force=True, v=True)
-                except APIError as error:
-                    if error.status_code != 409:  # 409: its removal is in progress
-                        raise
-
-        await self.call(work)
+        await self.call(lambda client: remove_container(client, container))
 
     async def labelled(self, label: str) -> dict[str, dict[str, str]]:
         """Containers, in any state, that carry `label` ("key" or "key=value"): id -> labels."""
@@ -155,6 +147,16 @@ class Engine:
         self._workers.shutdown(wait=True)
         for client in self._clients:
             client.close()
+
+
+def remove_container(client: docker.APIClient, container: str) -> None:
+    """Kill and remove a container; content where it is gone, or going, already."""
+    with contextlib.suppress(NotFound):
+        try:
+            client.remove_container(container, force=True, v=True)
+        except APIError as error:
+            if error.status_code != 409:  # 409: its removal is in progress
+                raise
 
 
 def _attach(client: docker.APIClient, container: str) -> socket.socket:
