@@ -97,7 +97,6 @@ def container_config(image: str, labels: dict[str, str]) -> dict[str, Any]:
         "labels": labels,
         "stdin_open": True,
         "tty": False,
-        "network_disabled": True,
     }
 
 

@@ -40,6 +40,9 @@ def connect(host: str | None = None, version: str = "auto", timeout: float = CAL
     settings = {"base_url": host} if host else kwargs_from_env()
     shown = settings.get("base_url") or "unix:///var/run/docker.sock"
     try:
+        if shown.startswith("unix://"):
+            with socket.socket(socket.AF_UNIX) as knock:  # docker-py leaves its own socket open where nobody answers
+                knock.connect(shown.removeprefix("unix://"))
         client = docker.APIClient(version=version, timeout=timeout, **settings)
         if version == "auto":
             client.ping()

