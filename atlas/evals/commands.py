@@ -88,12 +88,12 @@ async def run_eval(
     """
     loaded = plan.load()
     problems = plan.problems(loaded)
-    with Run.open(plan.folder, plan.config(loaded, llm)) as run:
-        async with Progress(total=len(problems)).shown(progress_to) as progress:
-            return await run_pool(
-                run, problems, plan.parts(llm, fingerprinter, sandbox), cost_field, limits=plan.limits,
-                progress=progress, excluded=_unusable(plan, loaded),
-            )
+    progress = Progress(total=len(problems))
+    with Run.open(plan.folder, plan.config(loaded, llm)) as run, progress.shown(progress_to):
+        return await run_pool(
+            run, problems, plan.parts(llm, fingerprinter, sandbox), cost_field, limits=plan.limits, progress=progress,
+            excluded=_unusable(plan, loaded),
+        )
 
 
 async def run_label(
@@ -116,12 +116,12 @@ async def run_label(
             f"{len(overlap)} problems, {min(overlap)} among them, are kept for measuring and cannot be labelled for "
             "training; name other problems, or other guards"
         )
-    with Run.open(plan.folder, plan.config(loaded, llm)) as run:
-        async with Progress(total=len(problems)).shown(progress_to) as progress:
-            outcome = await label(
-                run, problems, plan.parts(llm, fingerprinter, sandbox), out, guards=kept, limits=plan.limits,
-                progress=progress,
-            )
+    progress = Progress(total=len(problems))
+    with Run.open(plan.folder, plan.config(loaded, llm)) as run, progress.shown(progress_to):
+        outcome = await label(
+            run, problems, plan.parts(llm, fingerprinter, sandbox), out, guards=kept, limits=plan.limits,
+            progress=progress,
+        )
     return replace(outcome, excluded=(*_unusable(plan, loaded), *outcome.excluded))
 
 

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import sys
+import threading
 import time
-from collections.abc import AsyncIterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TextIO
 
-import anyio
 from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
 PLAIN_EVERY_S = 10.0
-LIVE_EVERY_S = 0.5
 
 
 @dataclass(slots=True, kw_only=True)
@@ -52,34 +51,42 @@ class Progress:
             parts.append(f"{_clock(seconds / new * (self.total - self.done))} left")
         return ", ".join(parts)
 
-    @contextlib.asynccontextmanager
-    async def shown(self, out: TextIO | None = None, every_s: float = PLAIN_EVERY_S) -> AsyncIterator[Progress]:
-        """Show the progress on `out` (standard error) for as long as the context lasts, and once at its end."""
+    @contextlib.contextmanager
+    def shown(self, out: TextIO | None = None, every_s: float = PLAIN_EVERY_S) -> Iterator[Progress]:
+        """Show the progress on `out` (standard error) for as long as the context lasts, and once at its end.
+
+        A thread shows it, so that a busy event loop cannot silence it.
+        """
         stream = out if out is not None else sys.stderr
         console = Console(file=stream, highlight=False, soft_wrap=True)
-        async with anyio.create_task_group() as tasks:
-            if console.is_terminal:
-                with Live(console=console, refresh_per_second=1, transient=True) as live:
-                    tasks.start_soon(self._live, live)
-                    yield self
-                    tasks.cancel_scope.cancel()
-            else:
-                tasks.start_soon(self._plain, stream, every_s)
+        if console.is_terminal:
+            with Live(console=console, refresh_per_second=2, transient=True, get_renderable=lambda: Text(self.line())):
                 yield self
-                tasks.cancel_scope.cancel()
-        stream.write(self.line() + "\n")
-        stream.flush()
+        else:
+            with self._plain_lines(stream, every_s):
+                yield self
+        _say(stream, self.line())
 
-    async def _live(self, live: Live) -> None:
-        while True:
-            live.update(Text(self.line()))
-            await anyio.sleep(LIVE_EVERY_S)
+    @contextlib.contextmanager
+    def _plain_lines(self, stream: TextIO, every_s: float) -> Iterator[None]:
+        over = threading.Event()
 
-    async def _plain(self, stream: TextIO, every_s: float) -> None:
-        while True:
-            await anyio.sleep(every_s)
-            stream.write(self.line() + "\n")
-            stream.flush()
+        def tick() -> None:
+            while not over.wait(every_s):
+                _say(stream, self.line())
+
+        thread = threading.Thread(target=tick, name="progress", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
+
+
+def _say(stream: TextIO, line: str) -> None:
+    stream.write(line + "\n")
+    stream.flush()
 
 
 def _clock(seconds: float) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -242,3 +244,27 @@ def test_the_progress_line_says_what_is_done_and_what_is_left() -> None:
         "4/10 problems, 16 candidates, 25% passed, 50 tokens/s, 2 were there already, "
         "1 left undone by infrastructure, 1 min 0 s left"
     )
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("out", [io.StringIO(), Terminal()], ids=["plain", "terminal"])
+def test_progress_is_shown_while_it_lasts_and_once_at_the_end(out: io.StringIO) -> None:
+    with Progress(total=3).shown(out, every_s=0.01) as progress:
+        progress.done = 2
+        time.sleep(0.8)
+        shown_meanwhile = out.getvalue()
+        progress.done = 3
+    assert "2/3 problems" in shown_meanwhile
+    assert out.getvalue().endswith("3/3 problems\n")
+
+
+async def test_an_error_that_ends_the_run_comes_out_as_itself(folder: Path) -> None:
+    await go(folder, [problem("a")], parts(folder))
+    other = replace(problem("a"), task=problem("a").task.model_copy(update={"prompt": "Something else."}))
+    with Progress(total=1).shown(io.StringIO()), pytest.raises(ConfigError) as caught:
+        await go(folder, [other], parts(folder))
+    assert not isinstance(caught.value, BaseExceptionGroup)
