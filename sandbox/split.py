@@ -139,9 +139,9 @@ class Splitter:
             return self.guest(node)
         if isinstance(node, ast.Subscript) and not self.is_value(node.value):
             return self.guest(node)
-        if isinstance(node, ast.ListComp | ast.GeneratorExp | ast.SetComp):
-            return self.unroll(node)
-        if isinstance(node, ast.Lambda | ast.NamedExpr | ast.Await | ast.Yield | ast.YieldFrom | ast.DictComp):
+        if isinstance(node, ast.ListComp | ast.GeneratorExp | ast.SetComp | ast.DictComp):
+            return self.comprehension(node)
+        if isinstance(node, ast.Lambda | ast.NamedExpr | ast.Await | ast.Yield | ast.YieldFrom):
             raise NotPure(f"the program is called inside {ast.unparse(node)[:80]}")
         return self.rebuild(node)
 
@@ -156,9 +156,13 @@ class Splitter:
         """Split a call that needs the guest somewhere."""
         target = node.func
         if isinstance(target, ast.Attribute) and self.needs_guest(target.value):
-            if target.attr in METHOD_NAMES and self.is_value(target.value):
-                return self.rebuild(node)  # type: ignore[no-any-return]
-            return self.guest(node)
+            if not (target.attr in METHOD_NAMES and self.is_value(target.value)):
+                return self.guest(node)
+            made = copy.copy(node)
+            made.func = ast.Attribute(value=self.part(target.value), attr=target.attr, ctx=ast.Load())
+            made.args = [self.part(argument) for argument in node.args]
+            made.keywords = [self.part(keyword) for keyword in node.keywords]
+            return made
         if self.needs_guest(target):
             return self.guest(node)
         if isinstance(target, ast.Name):
@@ -178,6 +182,19 @@ class Splitter:
         if isinstance(node, ast.Name):
             return self.names.owned.get(node.id) == "value" or node.id in self.reading
         return isinstance(node, ast.Attribute) or (isinstance(node, ast.Subscript) and self.is_value(node.value))
+
+    def comprehension(self, node: ast.ListComp | ast.GeneratorExp | ast.SetComp | ast.DictComp) -> ast.expr:
+        """Split a comprehension: over what the program returns, or with calls of the program for known values."""
+        first = node.generators[0]
+        over = copy.copy(node)
+        over.generators = [copy.copy(first), *node.generators[1:]]
+        over.generators[0].iter = ast.Constant(value=None)
+        if not self.needs_guest(over):
+            over.generators[0].iter = self.part(first.iter)
+            return over
+        if isinstance(node, ast.DictComp):
+            raise NotPure(f"the program is called inside {ast.unparse(node)[:80]}")
+        return self.unroll(node)
 
     def unroll(self, node: ast.ListComp | ast.GeneratorExp | ast.SetComp) -> ast.expr:
         """A comprehension that calls the program, written out as a list of its elements."""

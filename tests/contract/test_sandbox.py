@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any
 
 import anyio
 import pytest
 
 from sandbox.errors import InvalidCheck, SandboxError
-from sandbox.types import AssertCheck, CallCheck, Check, Limits, Outcome, Program, Sandbox, StdioCheck, Verdict
+from sandbox.types import AssertCheck, Check, Limits, Outcome, Program, Sandbox, StdioCheck, Verdict
+from tests.support.sandboxes import QUICK, call, judge
 
 pytestmark = pytest.mark.anyio
-QUICK = Limits(wall_s=10, cpu_s=10)
 SHORT = Limits(wall_s=1, cpu_s=10)
 
 PASS, FAIL, ERROR, SYNTAX = Outcome.PASS, Outcome.FAIL, Outcome.ERROR, Outcome.SYNTAX
@@ -22,41 +20,9 @@ TIMEOUT, OOM, OUTPUT_LIMIT, CRASH = Outcome.TIMEOUT, Outcome.OOM, Outcome.OUTPUT
 NO_VERDICT, TAMPERED = Outcome.NO_VERDICT, Outcome.TAMPERED
 
 
-async def open_wasm() -> Sandbox:
-    from sandbox.wasm import WasmSandbox
-
-    return await WasmSandbox.start()
-
-
-async def open_docker() -> Sandbox:
-    from sandbox.docker import DockerSandbox
-
-    return await DockerSandbox.start()
-
-
 @pytest.fixture(scope="module")
 def anyio_backend() -> str:
     return "asyncio"
-
-
-OPENERS: dict[str, Callable[[], Awaitable[Sandbox]]] = {"wasm": open_wasm, "docker": open_docker}
-
-
-@pytest.fixture(scope="module", params=["wasm", pytest.param("docker", marks=pytest.mark.docker)])
-async def sandbox(request: pytest.FixtureRequest) -> AsyncIterator[Sandbox]:
-    opened = await OPENERS[request.param]()
-    yield opened
-    await opened.aclose()
-
-
-async def judge(sandbox: Sandbox, source: str, *checks: Check, limits: Limits = QUICK) -> Verdict:
-    verdict = await sandbox.run(Program(source=source), checks, limits)
-    assert verdict.isolation == sandbox.isolation
-    return verdict
-
-
-def call(expression: str, expected: str = "None", **more: Any) -> CallCheck:
-    return CallCheck(call=expression, expected=expected, **more)
 
 
 DOUBLE = "def f(x):\n    return x * 2\n"
@@ -336,12 +302,6 @@ async def test_a_program_can_use_itself_as_a_module(sandbox: Sandbox) -> None:
         "def f(x):\n    return dataclasses.astuple(P(x)) + (C.A.value, len(typing.get_type_hints(P)))"
     )
     assert (await judge(sandbox, source, call("f(2)", "(2, 1, 2)"))).passed
-
-
-async def test_script_that_cannot_be_taken_apart_is_judged(sandbox: Sandbox) -> None:
-    code = "import random\nfor _ in range(3):\n    n = random.randint(0, 9)\n    assert f(n) == 2 * n"
-    assert (await judge(sandbox, DOUBLE, AssertCheck(code=code))).passed
-    assert (await judge(sandbox, "def f(x):\n    return 1", AssertCheck(code=code))).outcome is FAIL
 
 
 async def test_bad_checks_are_refused(sandbox: Sandbox) -> None:
