@@ -9,13 +9,17 @@ from __future__ import annotations
 
 import ast
 import re
+import textwrap
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
+from atlas import syntax
 from atlas.types import Candidate, Completion, Program, Task
 
 _OPEN = re.compile(r"^[ \t]*(`{3,}|~{3,})[^\n`]*\n", re.MULTILINE)
+_SOURCE_CHARS = 1_000_000
+"""Longest program that a sandbox takes; a completion that holds more holds none."""
 
 
 def candidates(task: Task, completions: Sequence[Completion], round_: int = 0) -> list[Candidate]:
@@ -29,8 +33,10 @@ def candidates(task: Task, completions: Sequence[Completion], round_: int = 0) -
         span = code_span(completion.text, task.language)
         if span is None:
             continue
-        source = completion.text[span[0] : span[1]]
-        program = Program(source=source + "\n" * (not source.endswith("\n")), language=task.language)
+        source = _source(completion.text[span[0] : span[1]], task.language)
+        if len(source) > _SOURCE_CHARS:
+            continue
+        program = Program(source=source, language=task.language)
         candidate = Candidate(index=index, round=round_, program=program, completion=completion, span=span)
         found.setdefault(candidate.digest, candidate)
         copies[candidate.digest] += 1
@@ -45,15 +51,28 @@ def code_span(text: str, language: str) -> tuple[int, int] | None:
         begin = text.find(bare)
         return (begin, begin + len(bare)) if bare and language == "python" and _parses(bare) else None
     if language == "python":
-        return next((span for span in blocks if _parses(text[span[0] : span[1]])), blocks[0])
+        return next((span for span in blocks if _parses(_source(text[span[0] : span[1]], language))), blocks[0])
     return blocks[0]
+
+
+def _source(code: str, language: str) -> str:
+    """The program in `code`, as a file: line ends as Unix has them, and without the indentation of an indented block.
+
+    Half of a surrogate pair, which JSON can carry and UTF-8 cannot, becomes a question mark.
+    """
+    code = code.replace("\r\n", "\n").encode("utf-8", "replace").decode()
+    if language == "python" and code.lstrip("\n")[:1] in (" ", "\t") and not _parses(code):
+        code = textwrap.dedent(code)
+    return code if code.endswith("\n") else code + "\n"
 
 
 def _blocks(text: str) -> list[tuple[int, int]]:
     """Spans of the insides of fenced blocks; the last may be open."""
     spans, at = [], 0
     while opened := _OPEN.search(text, at):
-        closed = re.compile(rf"^[ \t]*{re.escape(opened[1])}[ \t]*$", re.MULTILINE).search(text, opened.end())
+        # A closing fence may be longer than the opening one, and may stand before a carriage return.
+        fence = rf"^[ \t]*{opened[1][0]}{{{len(opened[1])},}}[ \t\r]*$"
+        closed = re.compile(fence, re.MULTILINE).search(text, opened.end())
         spans.append((opened.end(), closed.start() if closed else len(text)))
         if not closed:
             break
@@ -62,9 +81,6 @@ def _blocks(text: str) -> list[tuple[int, int]]:
 
 
 def _parses(source: str) -> bool:
-    try:
-        tree = ast.parse(source)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return False
+    tree = syntax.tree(source)
     # A sentence of prose may parse as a bare name or a comparison; a program does something more.
-    return any(not isinstance(node, ast.Expr) or isinstance(node.value, ast.Call) for node in tree.body)
+    return tree is not None and any(not isinstance(n, ast.Expr) or isinstance(n.value, ast.Call) for n in tree.body)

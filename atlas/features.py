@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pyflakes import checker, messages
 
+from atlas import syntax
 from atlas.types import Candidate, Task
 
 SCALARS = (
@@ -34,7 +35,7 @@ _TOKEN = re.compile(r"[A-Za-z_]\w*|\d+|[^\s\w]")
 def scalars(task: Task, candidates: Sequence[Candidate]) -> NDArray[np.float32]:
     """(k, len(SCALARS)) float32, one row for each of k sibling candidates."""
     bags = [frozenset(_TOKEN.findall(c.program.source)) for c in candidates]
-    trees = [_parse(c.program.source) if task.language == "python" else None for c in candidates]
+    trees = [syntax.tree(c.program.source) if task.language == "python" else None for c in candidates]
     shapes = [None if tree is None else _shape(tree) for tree in trees]
     weights = np.array([c.copies for c in candidates], dtype=np.float64)
     rows = []
@@ -88,13 +89,6 @@ def token_statistics(candidate: Candidate) -> dict[str, float]:
 
 def _jaccard(a: frozenset[str], b: frozenset[str]) -> float:
     return len(a & b) / len(a | b) if a or b else 1.0
-
-
-def _parse(source: str) -> ast.Module | None:
-    try:
-        return ast.parse(source)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return None
 
 
 def _static(task: Task, tree: ast.Module | None) -> dict[str, float]:
