@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import tomllib
 from pathlib import Path
 from typing import Literal
 
@@ -72,7 +73,7 @@ class Settings(BaseSettings):
     """All settings. Build one with `load`."""
 
     model_config = SettingsConfigDict(
-        env_prefix="ATLAS_", env_nested_delimiter="__", extra="forbid", frozen=True, toml_file=FILES[::-1]
+        env_prefix="ATLAS_", env_nested_delimiter="__", extra="forbid", frozen=True
     )
     llm: LLMSettings = LLMSettings()
     sandbox: SandboxSettings = SandboxSettings()
@@ -92,7 +93,8 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+        # One source for each file: sources are merged setting by setting, files of one source section by section.
+        return init_settings, env_settings, *(TomlConfigSettingsSource(settings_cls, path) for path in FILES)
 
     @property
     def cache(self) -> Path:
@@ -157,6 +159,6 @@ def _suggestion(where: str) -> str:
 def _check_readable(path: Path) -> None:
     try:
         if path.exists():
-            path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as exc:
+            tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as exc:
         raise ConfigError(f"{path} cannot be read: {exc}") from exc
