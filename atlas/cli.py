@@ -37,7 +37,7 @@ app.command("label")(label_command)
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 _CODES = {Status.VERIFIED: 0, Status.UNCHECKED: 0, Status.UNSOLVED: console.UNSOLVED,
-          Status.TIMED_OUT: console.DEADLINE, Status.INTERRUPTED: console.INTERNAL}
+          Status.TIMED_OUT: console.DEADLINE}
 
 
 @app.command()
@@ -86,7 +86,7 @@ def solve(
     budget = {"candidates": candidates, "rounds": rounds}
     body["budget"] = {**body.get("budget", {}), **{k: v for k, v in budget.items() if v is not None}}
     spec = _spec(body, config)
-    solution, info = anyio.run(_solve, config, spec)
+    solution, info, code = anyio.run(_solve, config, spec)
     shown = result_of(solution, len(spec.checks), info)
     if out is not None and solution.program is not None:
         out.write_text(solution.program.source, encoding="utf-8")
@@ -95,7 +95,7 @@ def solve(
     elif solution.program is not None:
         console.write(solution.program.source.rstrip())
     console.say(f"{solution.status.value}: {solution.sandbox_runs} sandbox runs, {solution.usage.total} tokens")
-    raise typer.Exit(_CODES.get(solution.status, console.INTERNAL))
+    raise typer.Exit(code)
 
 
 def _read_task(prompt: str | None, file: Path | None) -> dict[str, Any]:
@@ -122,7 +122,8 @@ def _spec(body: dict[str, Any], config: settings.Settings) -> TaskSpec:
     return spec
 
 
-async def _solve(config: settings.Settings, spec: TaskSpec) -> tuple[Solution, dict[str, object]]:
+async def _solve(config: settings.Settings, spec: TaskSpec) -> tuple[Solution, dict[str, object], int]:
+    """How the task ended, what solved it, and the exit code: that of the cause where infrastructure ended it."""
     async with wiring.open_service(config) as service:
         task = spec.task(f"task-{uuid.uuid4().hex}")
         try:
@@ -131,8 +132,8 @@ async def _solve(config: settings.Settings, spec: TaskSpec) -> tuple[Solution, d
             )
         except SolveInterrupted as exc:
             console.say(f"error: {exc}")
-            solution = exc.solution
-        return solution, dict(service.info)
+            return exc.solution, dict(service.info), console.code_of(exc.__cause__)
+        return solution, dict(service.info), _CODES.get(solution.status, console.INTERNAL)
 
 
 def _tell(event: Event) -> None:

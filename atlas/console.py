@@ -20,7 +20,7 @@ from costfield.errors import CostFieldError
 from sandbox.errors import InvalidCheck, SandboxError
 
 INTERNAL, USAGE, UNSOLVED, MODEL, SANDBOX, REGRESSION, CONFIG, DEADLINE, INTERRUPTED = 1, 2, 3, 4, 5, 7, 8, 124, 130
-_ESCAPES = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+_ESCAPES = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 err = Console(stderr=True, highlight=False)
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -42,14 +42,20 @@ def say(message: str) -> None:
 
 
 def put(value: object) -> None:
-    """One JSON object as one line on stdout."""
-    sys.stdout.write(json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n")
+    """One JSON object as one line on stdout. What a terminal would obey is written as JSON's own escapes."""
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    sys.stdout.write(_ESCAPES.sub(lambda found: f"\\u{ord(found[0]):04x}", text) + "\n")
     sys.stdout.flush()
 
 
 def write(text: str) -> None:
     """Text on stdout, safe for a terminal."""
     sys.stdout.write(safe(text) + "\n")
+
+
+def code_of(exc: BaseException | None) -> int:
+    """The exit code for what went wrong: by who has to act on it."""
+    return next((code for kind, code in _CODES if isinstance(exc, kind)), INTERNAL)
 
 
 def guarded(command: Command) -> Command:
@@ -61,7 +67,7 @@ def guarded(command: Command) -> Command:
         try:
             return command(*args, **kwargs)
         except tuple(kind for kind, _ in _CODES) as exc:
-            code = next(code for kind, code in _CODES if isinstance(exc, kind))
+            code = code_of(exc)
             say("interrupted" if code == INTERRUPTED else f"error: {exc}")
             raise typer.Exit(code) from exc
         except BaseExceptionGroup as group:
@@ -70,7 +76,7 @@ def guarded(command: Command) -> Command:
                 raise
             first = _leaf(known)
             say(f"error: {first}")
-            raise typer.Exit(next(code for kind, code in _CODES if isinstance(first, kind))) from group
+            raise typer.Exit(code_of(first)) from group
 
     return run  # type: ignore[return-value]
 
