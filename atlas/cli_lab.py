@@ -10,6 +10,7 @@ from typing import Annotated
 
 import anyio
 import typer
+from pydantic import ValidationError
 
 from atlas import console, settings, wiring
 from atlas.evals import commands
@@ -94,7 +95,12 @@ def costfield_train(
     as_json: Json = False,
 ) -> None:
     """Train a Cost Field, measure it on problems it has not seen, and refuse to save one that fails a gate."""
-    chosen = TrainConfig.model_validate_json(recipe.read_bytes()) if recipe else TrainConfig()
+    try:
+        chosen = TrainConfig.model_validate_json(recipe.read_bytes()) if recipe else TrainConfig()
+    except ValidationError as exc:
+        error = exc.errors()[0]
+        where = ".".join(map(str, error["loc"])) or "it"
+        raise typer.BadParameter(f"{recipe} is no recipe: {where}: {error['msg']}") from exc
     field = train_field(load_examples(data), chosen.model_copy(update={"seed": seed}))
     field.save(out)
     _show(field.card, as_json=as_json)

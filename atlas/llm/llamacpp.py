@@ -115,7 +115,9 @@ def load_library(path: Path | None = None) -> Any:
     except OSError as exc:
         raise LlamaError(f"the llama.cpp library cannot be loaded: {exc}") from exc
     for name, (restype, argtypes) in _FUNCTIONS.items():
-        function = getattr(lib, name)
+        function = getattr(lib, name, None)
+        if function is None:
+            raise LlamaError(f"this library is not llama.cpp of xllamacpp {PINNED}: it has no {name}")
         function.restype, function.argtypes = restype, argtypes
     context = lib.llama_context_default_params()
     seen = (context.n_ctx, context.n_batch, context.n_ubatch, context.n_seq_max, context.type_k, context.type_v,
