@@ -29,7 +29,7 @@ from atlas.types import (
 from sandbox.types import CheckResult, Outcome
 
 TASK = Task(id="t", prompt="Double x.", entry_point="f", checks=(CallCheck(call="f(2)", expected="4"),))
-CAN = Capabilities(model="fake", n=True, logprobs=True, embeddings=False, states=True, seeds=True, model_sha256="0" * 64)
+CAN = Capabilities(model="fake", n=True, logprobs=True, embeddings=False, states=True, seeds=True, model_sha256="f0")
 
 
 def code(source: str) -> str:
