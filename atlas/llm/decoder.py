@@ -12,15 +12,16 @@ import queue
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from atlas.llm import llamacpp
+from atlas.llm.jobs import Choice, Job
 from atlas.llm.llamacpp import LlamaError
 from atlas.llm.sampling import draw, log_probability
+from atlas.llm.vocabulary import Vocabulary
 
 BATCH = 512
 SCORED_AT_ONCE = 64
@@ -29,71 +30,6 @@ SCORED_AT_ONCE = 64
 
 class TooLong(LlamaError):
     """Prompt and answer together do not fit the context."""
-
-
-@dataclass(slots=True, kw_only=True, eq=False)
-class Choice:
-    """One completion on its way. Rows of `states` and entries of `logprobs` and `seconds` go with `pieces`."""
-
-    index: int
-    rng: np.random.Generator
-    sequence: int = -1
-    position: int = 0
-    last: int = -1
-    pieces: list[bytes] = field(default_factory=list)
-    logprobs: list[float] = field(default_factory=list)
-    seconds: list[float] = field(default_factory=list)
-    states: list[NDArray[np.float16]] = field(default_factory=list)
-    closing: str = ""
-    """Why it ends, once nothing is left but to fetch the state of its last token."""
-    finish_reason: str = ""
-
-    @property
-    def text(self) -> bytes:
-        return b"".join(self.pieces)
-
-    def cut_at(self, stop: Sequence[bytes]) -> bool:
-        """Where the text now holds a stop string, drop it and what follows from all lists, and say so."""
-        if not stop:
-            return False
-        text = self.text
-        begin = max(0, len(text) - len(self.pieces[-1]) - max(map(len, stop)))
-        hits = [at for at in (text.find(s, begin) for s in stop) if at >= 0]
-        if not hits:
-            return False
-        while self.pieces and len(text) - len(self.pieces[-1]) >= min(hits):
-            text = text[: len(text) - len(self.pieces.pop())]
-            self.logprobs.pop()
-            self.seconds.pop()
-        if len(text) > min(hits):
-            self.pieces[-1] = self.pieces[-1][: min(hits) - len(text)]
-        del self.states[len(self.pieces) :]
-        return True
-
-
-@dataclass(slots=True, kw_only=True, eq=False)
-class Job:
-    """`n` completions of one prompt, or (`forced` set) one reading of a given text after it."""
-
-    prompt: list[int]
-    seeds: list[int]
-    temperature: float
-    top_p: float
-    max_tokens: int
-    stop: tuple[bytes, ...] = ()
-    states: bool = False
-    forced: list[int] | None = None
-    abandoned: bool = False
-    """Set from any thread once nobody waits for the answer: the decoder then drops the job."""
-    done: Future[list[Choice]] = field(default_factory=Future)
-    choices: list[Choice] = field(default_factory=list)
-    waiting: deque[Choice] = field(default_factory=deque)
-    sequence: int = -1
-    logits: NDArray[np.float32] | None = None
-
-    @property
-    def answer_tokens(self) -> int:
-        return self.max_tokens if self.forced is None else len(self.forced)
 
 
 class Decoder:
@@ -114,10 +50,8 @@ class Decoder:
         self.slots = slots
         self._context = self._open_context(threads)
         self._memory = self._lib.llama_get_memory(self._context)
-        self._vocab = self._lib.llama_model_get_vocab(self._model)
-        self.n_vocab: int = self._lib.llama_vocab_n_tokens(self._vocab)
+        self.vocabulary = Vocabulary(self._lib, self._model)
         self.n_embd: int = self._lib.llama_model_n_embd(self._model)
-        self.end_token: int = self._lib.llama_vocab_eos(self._vocab)
         self._batch = self._lib.llama_batch_init(BATCH, 0, 1)
         self._inbox: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._jobs: deque[Job] = deque()
@@ -125,7 +59,6 @@ class Decoder:
         # One spare sequence per slot holds the prompts whose completions have not all been admitted yet.
         self._free = deque(range(2 * slots))
         self._reserved = 0
-        self._pieces: dict[int, bytes] = {}
 
     def _open_context(self, threads: int) -> c.c_void_p:
         params = self._lib.llama_context_default_params()
@@ -137,52 +70,6 @@ class Decoder:
         if not context:
             raise LlamaError(f"no memory for a context of {self.n_ctx} tokens; lower llm.n_ctx")
         return c.c_void_p(context)
-
-    # -- text and tokens -------------------------------------------------------------------------------------------
-
-    def tokenize(self, text: str, *, special: bool) -> list[int]:
-        """Token ids of `text`. Control tokens are recognised only with `special`, so that no text can forge one."""
-        raw = text.encode("utf-8", "replace")
-        buffer = (c.c_int32 * (len(raw) + 8))()
-        n = self._lib.llama_tokenize(self._vocab, raw, len(raw), buffer, len(buffer), False, special)
-        if n < 0:
-            raise LlamaError(f"a text of {len(raw)} bytes could not be tokenised")
-        return list(buffer[:n])
-
-    def prompt_tokens(self, messages: Sequence[tuple[str, str]]) -> list[int]:
-        """The chat template of the model around `messages` (role, content), up to where the assistant begins.
-
-        Contents are tokenised apart from the template and without control tokens: a candidate's output that comes
-        back in a prompt cannot end a message or start another.
-        """
-        marks = [f"\x02{i}\x03" for i in range(len(messages))]
-        rendered = self._apply_template([(role, mark) for (role, _), mark in zip(messages, marks, strict=True)])
-        tokens: list[int] = []
-        for mark, (_, content) in zip(marks, messages, strict=True):
-            before, found, rendered = rendered.partition(mark)
-            if not found:
-                raise LlamaError("the model's chat template drops a message; it cannot be used")
-            tokens += self.tokenize(before, special=True) + self.tokenize(content, special=False)
-        return tokens + self.tokenize(rendered, special=True)
-
-    def _apply_template(self, messages: Sequence[tuple[str, str]]) -> str:
-        class ChatMessage(c.Structure):
-            _fields_ = [("role", c.c_char_p), ("content", c.c_char_p)]
-
-        chat = (ChatMessage * len(messages))(*(ChatMessage(r.encode(), t.encode()) for r, t in messages))
-        template = self._lib.llama_model_chat_template(self._model, None)
-        buffer = c.create_string_buffer(65_536)
-        n = self._lib.llama_chat_apply_template(template, chat, len(messages), True, buffer, len(buffer))
-        if not 0 < n <= len(buffer):
-            raise LlamaError("this model's chat template is not one that llama.cpp knows")
-        return buffer.raw[:n].decode()
-
-    def _piece(self, token: int) -> bytes:
-        if token not in self._pieces:
-            buffer = c.create_string_buffer(256)
-            n = self._lib.llama_token_to_piece(self._vocab, token, buffer, len(buffer), 0, False)
-            self._pieces[token] = buffer.raw[: max(n, 0)]
-        return self._pieces[token]
 
     # -- the queue -------------------------------------------------------------------------------------------------
 
@@ -212,6 +99,9 @@ class Decoder:
                     self._step()
             except LlamaError as exc:
                 self._fail(exc)
+        while not self._inbox.empty():
+            if (job := self._inbox.get()) is not None:
+                self._jobs.append(job)
         self._fail(LlamaError("the engine was stopped"))
 
     def _fail(self, exc: LlamaError) -> None:
@@ -255,8 +145,9 @@ class Decoder:
                     return
                 self._prefill(job)
             if job.forced is not None:
-                self._jobs.popleft()
                 self._read(job)
+                self._jobs.popleft()  # not before: a job that fails must be found by `_fail`
+                job.done.set_result(job.choices)
                 continue
             self._start(job, job.waiting.popleft())
             if not job.waiting:
@@ -271,7 +162,7 @@ class Decoder:
             part = job.prompt[start : start + BATCH]
             end = start + len(part) == len(job.prompt)
             self._decode([(t, start + i, job.sequence, end and i == len(part) - 1) for i, t in enumerate(part)])
-        job.logits = self._rows(self._lib.llama_get_logits(self._context), 1, self.n_vocab)[0].copy()
+        job.logits = self._rows(self._lib.llama_get_logits(self._context), 1, self.vocabulary.n_tokens)[0].copy()
 
     def _start(self, job: Job, choice: Choice) -> None:
         choice.sequence = self._free.popleft()
@@ -324,7 +215,7 @@ class Decoder:
         active = list(self._active)
         self._lib.llama_set_embeddings(self._context, True)
         self._decode([(x.last, x.position, x.sequence, True) for _, x in active])
-        logits = self._rows(self._lib.llama_get_logits(self._context), len(active), self.n_vocab)
+        logits = self._rows(self._lib.llama_get_logits(self._context), len(active), self.vocabulary.n_tokens)
         states = self._rows(self._lib.llama_get_embeddings(self._context), len(active), self.n_embd)
         for row, (job, choice) in enumerate(active):
             choice.position += 1
@@ -337,11 +228,11 @@ class Decoder:
 
     def _sample(self, job: Job, choice: Choice, logits: NDArray[np.float32]) -> None:
         token, logprob, second = draw(logits, job.temperature, job.top_p, choice.rng)
-        if self._lib.llama_vocab_is_eog(self._vocab, token):
+        if self.vocabulary.ends(token):
             self._finish(job, choice, "stop")
             return
         choice.last = token
-        choice.pieces.append(self._piece(token))
+        choice.pieces.append(self.vocabulary.piece(token))
         choice.logprobs.append(logprob)
         choice.seconds.append(second)
         if choice.cut_at(job.stop):
@@ -364,15 +255,14 @@ class Decoder:
             part = job.forced[start : start + SCORED_AT_ONCE]
             base = len(job.prompt) + start
             self._decode([(t, base + i, job.sequence, True) for i, t in enumerate(part)])
-            logits = self._rows(self._lib.llama_get_logits(self._context), len(part), self.n_vocab)
+            logits = self._rows(self._lib.llama_get_logits(self._context), len(part), self.vocabulary.n_tokens)
             states = self._rows(self._lib.llama_get_embeddings(self._context), len(part), self.n_embd)
             for i, token in enumerate(part):
                 logprob, second = log_probability(previous, token)
-                choice.pieces.append(self._piece(token))
+                choice.pieces.append(self.vocabulary.piece(token))
                 choice.logprobs.append(logprob)
                 choice.seconds.append(second)
                 choice.states.append(states[i].astype(np.float16))
                 previous = logits[i] if i + 1 < len(part) else logits[i].copy()
         choice.finish_reason = "stop"
         self._forget_prompt(job)
-        job.done.set_result(job.choices)

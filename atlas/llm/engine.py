@@ -7,9 +7,11 @@ import os
 import secrets
 import subprocess
 import sys
+import tempfile
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import anyio
 import anyio.abc
@@ -56,22 +58,24 @@ class EmbeddedEngine:
             "--threads", str(threads or len(os.sched_getaffinity(0))),
             *([] if library is None else ["--library", str(library)]),
         ]
-        process = await anyio.to_thread.run_sync(
-            lambda: subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                env={**os.environ, KEY_VARIABLE: key}, start_new_session=True,
+        # A file and no pipe for what it complains of: nobody reads along, and a full pipe would stop the engine.
+        with tempfile.TemporaryFile() as said:
+            process = await anyio.to_thread.run_sync(
+                lambda: subprocess.Popen(
+                    command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said,
+                    env={**os.environ, KEY_VARIABLE: key}, start_new_session=True,
+                )
             )
-        )
-        try:
-            port = await _port(process)
-            yield cls(base_url=f"http://127.0.0.1:{port}/v1", api_key=key, pid=process.pid)
-        finally:
-            with anyio.CancelScope(shield=True):
-                await anyio.to_thread.run_sync(_end, process)
+            try:
+                port = await _port(process, said)
+                yield cls(base_url=f"http://127.0.0.1:{port}/v1", api_key=key, pid=process.pid)
+            finally:
+                with anyio.CancelScope(shield=True):
+                    await anyio.to_thread.run_sync(_end, process)
 
 
-async def _port(process: subprocess.Popen[bytes]) -> int:
-    """Wait for the line `ready PORT`."""
+async def _port(process: subprocess.Popen[bytes], said: IO[bytes]) -> int:
+    """Wait for the line `ready PORT`. Raises ModelUnavailable with the last line of `said` where it does not come."""
     assert process.stdout is not None
     line = b""
     with anyio.move_on_after(START_SECONDS):
@@ -79,8 +83,10 @@ async def _port(process: subprocess.Popen[bytes]) -> int:
     if line.startswith(b"ready "):
         return int(line.split()[1])
     process.kill()
-    said = process.communicate()[1].decode("utf-8", "replace").strip().splitlines()
-    raise ModelUnavailable(f"the embedded engine did not start: {said[-1] if said else 'no answer'}")
+    process.wait()
+    said.seek(0)
+    lines = said.read().decode("utf-8", "replace").strip().splitlines()
+    raise ModelUnavailable(f"the embedded engine did not start: {lines[-1] if lines else 'no answer'}")
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
@@ -92,6 +98,5 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
-    for stream in (process.stdout, process.stderr):
-        if stream is not None:
-            stream.close()
+    assert process.stdout is not None
+    process.stdout.close()

@@ -28,7 +28,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from atlas.llm.decoder import Choice, Decoder, Job, TooLong
+from atlas.llm.decoder import Decoder, TooLong
+from atlas.llm.jobs import Choice, Job
 from atlas.llm.llamacpp import LlamaError
 
 KEY_VARIABLE = "ATLAS_ENGINE_KEY"
@@ -97,7 +98,7 @@ class Engine:
         stop = [body.stop] if isinstance(body.stop, str) else body.stop or []
         first = secrets.randbits(31) if body.seed is None else body.seed
         job = Job(
-            prompt=self.decoder.prompt_tokens([(m.role, m.content) for m in body.messages]),
+            prompt=self.decoder.vocabulary.prompt_tokens([(m.role, m.content) for m in body.messages]),
             seeds=[(first + i) % 2**63 for i in range(body.n)],
             temperature=body.temperature,
             top_p=body.top_p,
@@ -117,7 +118,7 @@ class Engine:
 
     async def read(self, request: Request) -> JSONResponse:
         body = ReadBody.model_validate(await request.json())
-        prompt = self.decoder.prompt_tokens([(m.role, m.content) for m in body.messages])
+        prompt = self.decoder.vocabulary.prompt_tokens([(m.role, m.content) for m in body.messages])
         (choice,) = await self.wait(request, self.forced(prompt, body.text))
         return JSONResponse(self.choice(choice, logprobs=True, states=True))
 
@@ -129,7 +130,7 @@ class Engine:
             if not text:
                 raise ValueError("a text to embed is empty")
             # A first token is needed to hang the reading on; the end-of-text token stands for no text.
-            (choice,) = await self.wait(request, self.forced([self.decoder.end_token], text))
+            (choice,) = await self.wait(request, self.forced([self.decoder.vocabulary.end_token], text))
             mean = np.mean(np.stack(choice.states).astype(np.float32), axis=0)
             unit = (mean / np.linalg.norm(mean)).astype("<f4")
             packed = base64.b64encode(unit.tobytes()).decode() if body.encoding_format == "base64" else unit.tolist()
@@ -137,7 +138,7 @@ class Engine:
         return JSONResponse({"object": "list", "model": self.model, "data": data})
 
     def forced(self, prompt: list[int], text: str) -> Job:
-        tokens = self.decoder.tokenize(text, special=False)
+        tokens = self.decoder.vocabulary.tokenize(text, special=False)
         return Job(prompt=prompt, seeds=[0], temperature=0.0, top_p=1.0, max_tokens=1, states=True, forced=tokens)
 
     def choice(self, choice: Choice, *, logprobs: bool, states: bool) -> dict[str, Any]:

@@ -36,7 +36,6 @@ READS_ENVIRONMENT = {
 
 MAX_FILE_LINES, MAX_FUNCTION_LINES = 300, 40
 LONGER_FILES = {
-    "atlas/llm/decoder.py": (400, "one decoding loop over all sequences; halves would share all their state"),
     "sandbox/functions.py": (340, "one table of what may be called in a check, and of what each entry does"),
     "sandbox/rewrite.py": (320, "one walk over a script's syntax tree, case by case"),
 }
