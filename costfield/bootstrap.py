@@ -1,7 +1,8 @@
 """Intervals and paired differences: resample *problems*, never candidates.
 
 Candidates of one problem share its difficulty, so the problem is the unit that repeats (Efron & Tibshirani, *An
-Introduction to the Bootstrap*, 1993; clusters: Field & Welsh, JRSS-B 69, 2007). Intervals are percentile intervals.
+Introduction to the Bootstrap*, 1993; clusters: Field & Welsh, JRSS-B 69, 2007). Means get percentile intervals;
+statistics that resampling biases, as it does ECE, get basic ones.
 """
 
 from __future__ import annotations
@@ -60,10 +61,12 @@ def bootstrap_rows(
     seed: int,
     resamples: int = RESAMPLES,
 ) -> Estimate:
-    """For statistics that are no mean over problems (pooled AUROC, ECE): `statistic` maps (n,) row weights to a number.
+    """For statistics that are no mean over problems (pooled AUROC, ECE): `statistic` maps (n,) row weights to [0, 1].
 
     A resample multiplies each row's `weight` by how often its problem was drawn. Draws in which the statistic is
-    undefined (one class only) are left out.
+    undefined (one class only) are left out. ECE is never below 0, so noise raises it, and a resample's noise raises it
+    again by about as much: the basic interval (2 · value − quantile; Davison & Hinkley 1997, section 5.2) takes that
+    off instead of doubling it. Clipped to [0, 1].
     """
     base = np.asarray(weight, np.float64)
     ids, code = np.unique(np.asarray(problem), return_inverse=True)
@@ -73,7 +76,9 @@ def bootstrap_rows(
             values.append(statistic(base * counts[code]))
         except ValueError:
             continue
-    return _estimate(statistic(base), np.asarray(values), len(ids))
+    percentile = _estimate(statistic(base), np.asarray(values), len(ids))
+    low, high = np.clip([2 * percentile.value - percentile.high, 2 * percentile.value - percentile.low], 0, 1)
+    return Estimate(value=percentile.value, low=float(low), high=float(high), n=percentile.n)
 
 
 def _draws(problems: int, seed: int, resamples: int) -> F64:

@@ -60,6 +60,8 @@ def train(examples: Examples, config: TrainConfig) -> CostField:
     )
     ensemble = fit(examples, config, config.seed)
     held = (
+        Gate(name="one kind of fingerprint", detail=examples.fingerprint_id),  # `Examples` cannot hold two
+        Gate(name="no problem on both sides", detail=f"{config.folds} folds, calibration and validation parts"),
         gates.prompt_only_is_chance(examples, out_of_fold.task_logit),
         gates.field_is_alive(examples, out_of_fold.cost),
         gates.identical_are_tied(examples, ensemble.estimate),

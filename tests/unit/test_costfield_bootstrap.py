@@ -50,7 +50,18 @@ def test_costfield_ratio_is_of_sums_and_rows_agree_with_it() -> None:
     ratio = bootstrap_mean(top, bottom, seed=3)
     assert ratio.value == pytest.approx(top.sum() / bottom.sum())
     rows = bootstrap_rows(lambda w: float((w * top).sum() / (w * bottom).sum()), np.ones(60), np.arange(60), seed=3)
-    assert (rows.low, rows.high) == pytest.approx((ratio.low, ratio.high))
+    reflected = (2 * ratio.value - ratio.high, 2 * ratio.value - ratio.low)
+    assert (rows.value, rows.low, rows.high) == pytest.approx((ratio.value, *reflected))
+
+
+def test_costfield_interval_of_a_small_calibration_error_reaches_down_to_it() -> None:
+    rng = np.random.default_rng(9)
+    p = rng.uniform(0.2, 0.8, 300)
+    y = rng.random(300) < p  # calibrated: all of the measured error is noise
+    got = bootstrap_rows(lambda w: metrics.ece(p, y, w), np.ones(300), np.arange(300), seed=0, resamples=400)
+    assert got.value > 0.03
+    assert got.low < 0.02
+    assert got.low <= got.value <= got.high + 0.02
 
 
 def test_costfield_copying_candidates_does_not_narrow_an_interval() -> None:
