@@ -25,15 +25,16 @@ packages() {
     apt-get update -q && apt-get install -q -y --no-install-recommends "$@"
 }
 
-# A pid file that outlived its engine keeps the next one from starting.
-forget_dead_engine() {
-    local file=/var/run/docker.pid
-    [ -f $file ] || return 0
-    [ "$(cat "/proc/$(cat $file)/comm" 2>/dev/null)" = dockerd ] || rm -f $file
+# A pid file that outlived its process keeps the next engine from starting, once its number is another process's.
+forget_dead() {
+    local name=$1 file=$2
+    [ -f "$file" ] || return 0
+    [ "$(cat "/proc/$(cat "$file")/comm" 2>/dev/null)" = "$name" ] || rm -f "$file"
 }
 
 start_engine() {
-    forget_dead_engine
+    forget_dead dockerd /var/run/docker.pid
+    forget_dead containerd /var/run/docker/containerd/containerd.pid
     say "Starting dockerd (its log: $LOG)"
     setsid nohup dockerd >"$LOG" 2>&1 </dev/null &
     for _ in $(seq 60); do

@@ -31,6 +31,7 @@ READS_ENVIRONMENT = {
     "atlas/settings.py": "the settings",
     "atlas/llm/engine.py": "hands the engine's process its random key, which no argument list may show",
     "atlas/llm/engine_server.py": "takes that key out of its environment",
+    "sandbox/reaper.py": "hands its environment on to the process that outlives it",
     "sandbox/guest/supervisor.py": "sets the environment of programs, inside the sandbox",
 }
 
