@@ -26,11 +26,14 @@ def write_completions(path: Path, completions: Sequence[Completion], *, about: d
     table = pa.Table.from_pylist([_row(x) for x in completions], schema=_SCHEMA.with_metadata(about))
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(f".{os.getpid()}.part")
-    with part.open("wb") as out:
-        pq.write_table(table, out, compression="zstd")
-        out.flush()
-        os.fsync(out.fileno())
-    part.replace(path)
+    try:
+        with part.open("wb") as out:
+            pq.write_table(table, out, compression="zstd")
+            out.flush()
+            os.fsync(out.fileno())
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)  # what a full disk cut short would keep it full
 
 
 def read_completions(path: Path) -> tuple[list[Completion], dict[str, str]]:
