@@ -121,7 +121,7 @@ class Container:
         try:
             report, blobs = await self.link.report(limits.wall_s + START_SECONDS + GRACE_SECONDS)
         except LinkLost as lost:
-            if not lost.silent and await self.engine.was_oom_killed(self.name, int(began)):
+            if not lost.silent and await self.engine.was_oom_killed(self.name, began):
                 return Raw(exit=Exit.OOM)
             raise
         if report.get("seq") != self._sequence:

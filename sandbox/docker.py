@@ -16,7 +16,7 @@ from pathlib import Path
 from sandbox import owner
 from sandbox.checks import Step, judge_program
 from sandbox.container import Container, Maker
-from sandbox.docker_spec import Shape, guest_sources, host_config
+from sandbox.docker_spec import GVISOR, Shape, guest_sources, host_config
 from sandbox.engine import Engine
 from sandbox.errors import SandboxMisconfigured, SandboxUnavailable
 from sandbox.images.build import ensure_image
@@ -25,12 +25,10 @@ from sandbox.link import LinkLost
 from sandbox.pool import Gate, Pool
 from sandbox.raw import Exit, Raw
 from sandbox.reaper import Reaper
-from sandbox.selftest import PROBES, Proof, prove
+from sandbox.selftest import Proof, probes, prove
 from sandbox.types import Check, Limits, Outcome, Program, Verdict
 
 log = logging.getLogger(__name__)
-GVISOR = "runsc"
-MAX_SHAPES = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,27 +147,26 @@ class DockerSandbox:
 
     async def _prove(self, pool: Pool[Container]) -> None:
         """Attack one container in every way that the limits must withstand, unless that has been done since boot."""
-        container = await pool.take()
-        proven = False
+        proof = await self._proof()
+        run = _Run(pool, self._settings.limits, reuse=1_000_000)
         try:
-            proof = await self._proof(container)
+            await run.container()  # proven or not: a start that cannot make one container is no start
             if not (proof and proof.holds()):
-                await prove(container.run, self._settings.limits, PROBES)
+                await prove(run.once, self._settings.limits, probes(gvisor=self._settings.runtime == GVISOR))
                 if proof:
                     proof.keep()
-            proven = True
         finally:
-            pool.give_back(container, reuse=proven)
+            run.end()
 
-    async def _proof(self, container: Container) -> Proof | None:
+    async def _proof(self) -> Proof | None:
         if self._settings.proofs is None:
             return None
-        image = image_tag(container.shape.language)
+        image = image_tag(self._warm_shape.language)
         info = await self._engine.info()
         engine = [
             info.get(name) for name in ("ID", "ServerVersion", "KernelVersion", "DefaultRuntime", "CgroupVersion")
         ]
-        spec = host_config(container.shape, self._settings.runtime, self._settings.cgroup_parent)
+        spec = host_config(self._warm_shape, self._settings.runtime, self._settings.cgroup_parent)
         return Proof(self._settings.proofs, await self._engine.image_id(image), engine, spec, guest_sources())
 
     async def _sweep(self) -> None:
@@ -242,21 +239,29 @@ class _Run:
         """Run one step; where the container is lost, once more on a fresh one."""
         lost: list[LinkLost] = []
         while len(lost) < 2:
-            container = await self._usable()
             try:
-                raw = await container.run(step, self._limits)
-                if raw.exit is not Exit.NOT_STARTED:
-                    return raw
-                raise LinkLost(f"a process could not be started: {raw.stderr[-500:]!r}")
+                return await self.once(step, self._limits)
             except LinkLost as error:
-                container.hang_up()
-                log.warning("container %s was lost: %s", container.name[:12], error)
                 lost.append(error)
         if all(error.silent for error in lost):
             return Raw(exit=Exit.TIMEOUT, wall_s=self._limits.wall_s)  # it keeps supervisors from answering
         raise _NoAnswer("; ".join(str(error) for error in lost))
 
-    async def _usable(self) -> Container:
+    async def once(self, step: Step, limits: Limits) -> Raw:
+        """Run one step on the container of this run; LinkLost where that is of no use afterwards."""
+        container = await self.container()
+        try:
+            raw = await container.run(step, limits)
+            if raw.exit is not Exit.NOT_STARTED:
+                return raw
+            raise LinkLost(f"a process could not be started: {raw.stderr[-500:]!r}")
+        except LinkLost as error:
+            log.warning("container %s was lost: %s", container.name[:12], error)
+            container.hang_up()
+            raise
+
+    async def container(self) -> Container:
+        """The container of this run, or a fresh one where that is not usable any more."""
         if self._container is not None and not self._container.usable:
             self.end()
         if self._container is None:

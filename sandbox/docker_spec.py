@@ -14,13 +14,15 @@ SUPERVISOR_MB = 32
 """Room for the supervisor itself: about 20 MiB resident, and the results it holds until they are sent."""
 SUPERVISOR_PIDS = 2
 """init and the supervisor. The helper that wipes runs when the program is dead."""
+GVISOR_MB, GVISOR_PIDS = 64, 200
+"""What gVisor's own kernel, a process outside the program's reach, uses of the container's limits."""
 SHM_MB = 8
 INODES = 4096
 MAX_ADDRESS_SPACE_MB = 4096
 FILE_MB = 16
 INTERPRETER = ("/usr/bin/python3.11", "-I", "-S", "-B", "-X", "utf8")
 CPU_S_PER_S = 1.0
-LABEL = "atlas.sandbox"
+GVISOR = "runsc"
 
 PRELOAD = (  # what most programs import; every module here makes every fork a little slower
     "typing", "math", "collections", "collections.abc", "re", "itertools", "functools", "heapq", "bisect", "string",
@@ -57,14 +59,15 @@ class Shape:
 
 def host_config(shape: Shape, runtime: str | None, cgroup_parent: str | None) -> dict[str, Any]:
     """Keyword arguments for docker-py's `create_host_config`: every limit and every hardening setting."""
-    memory = shape.container_mb * MIB
+    gvisor = runtime == GVISOR
+    memory = (shape.container_mb + gvisor * GVISOR_MB) * MIB
     return {
         "network_mode": "none",
         "read_only": True,
         "cap_drop": ["ALL"],
         "cap_add": ["SETUID", "SETGID", "KILL"],  # for the supervisor; the program has another uid and none of them
         "security_opt": ["no-new-privileges", f"seccomp={profile()}"],
-        "pids_limit": shape.pids + SUPERVISOR_PIDS,
+        "pids_limit": shape.pids + SUPERVISOR_PIDS + gvisor * GVISOR_PIDS,
         "mem_limit": memory,
         "memswap_limit": memory,
         "nano_cpus": int(CPU_S_PER_S * 1e9),
@@ -76,7 +79,7 @@ def host_config(shape: Shape, runtime: str | None, cgroup_parent: str | None) ->
             {"Name": "nofile", "Soft": 256, "Hard": 256},
             {"Name": "fsize", "Soft": FILE_MB * MIB, "Hard": FILE_MB * MIB},
         ],
-        "init": True,
+        "init": not gvisor,  # gVisor knows no subreapers, so there the supervisor itself is process 1
         "log_config": {"Type": "none"},
         "auto_remove": True,
         "runtime": runtime,

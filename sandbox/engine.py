@@ -11,6 +11,7 @@ import contextlib
 import os
 import socket
 import threading
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
@@ -24,6 +25,8 @@ from sandbox.errors import SandboxMisconfigured, SandboxUnavailable
 
 T = TypeVar("T")
 CALL_SECONDS = 60
+OOM_SECONDS = 1.0
+"""How long the engine may take to note why a container died."""
 HOW_TO_FIX = (
     "No Docker engine answers at {host}: {reason}. Start one (Debian: `apt install docker.io` and "
     "`systemctl start docker`, or `dockerd &` as root), add this user to the group docker, or point DOCKER_HOST at "
@@ -131,15 +134,14 @@ class Engine:
         found = await self.call(lambda client: client.containers(all=True, filters={"label": label}))
         return {item["Id"]: item["Labels"] for item in found}
 
-    async def was_oom_killed(self, container: str, since: int) -> bool:
-        """Whether the engine noted an out-of-memory kill in a container that may be gone by now."""
+    async def was_oom_killed(self, container: str, since: float) -> bool:
+        """Whether the engine noted an out-of-memory kill in a container that has just died."""
 
         def work(client: docker.APIClient) -> bool:
-            until = client.info()["SystemTime"]
-            filters = {"container": container, "event": "oom"}
-            events = client.events(since=since, until=until[:19] + "Z", filters=filters)
+            filters = {"container": container, "event": ["oom", "die"]}
+            events = client.events(since=f"{since:.9f}", until=f"{time.time() + OOM_SECONDS:.9f}", filters=filters)
             try:
-                return any(True for _ in events)
+                return b'"oom"' in next(iter(events), b"")
             finally:
                 events.close()
 

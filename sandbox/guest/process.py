@@ -156,8 +156,9 @@ def drop(uid: int) -> None:
 
 def guard_supervisor() -> None:
     """Orphans of a program become our children, so that none is missed; and nobody may look into our memory."""
+    options = {PR_SET_DUMPABLE: 0} | ({PR_SET_CHILD_SUBREAPER: 1} if os.getpid() != 1 else {})
     libc = ctypes.CDLL(None, use_errno=True)
-    for option, value in ((PR_SET_CHILD_SUBREAPER, 1), (PR_SET_DUMPABLE, 0)):
+    for option, value in options.items():
         if libc.prctl(option, value, 0, 0, 0):
             raise OSError(ctypes.get_errno(), "prctl")
 

@@ -17,8 +17,8 @@ from sandbox.docker_spec import MIB, Shape
 from sandbox.engine import Engine, docker_status
 from sandbox.errors import SandboxMisconfigured, SandboxUnavailable
 from sandbox.images.recipes import image_tag
-from sandbox.selftest import PROBES, Proof, prove
-from sandbox.types import Limits
+from sandbox.selftest import Proof, probes, prove
+from sandbox.types import Limits, Outcome, Program, StdioCheck
 
 LIMITS = Limits(memory_mb=64, pids=16, disk_mb=8)
 
@@ -37,7 +37,7 @@ async def attack(weaken: Callable[[dict[str, Any]], None], names: set[str], monk
     engine = Engine()
     container = await Maker(engine=engine, image=image_tag("python")).make(Shape.of("python", LIMITS))
     try:
-        await prove(container.run, LIMITS, [probe for probe in PROBES if probe.name in names])
+        await prove(container.run, LIMITS, [probe for probe in probes() if probe.name in names])
     finally:
         await container.remove()
         engine.close()
@@ -75,7 +75,7 @@ def test_a_limit_that_does_not_hold_is_named(
 
 @pytest.mark.docker
 def test_the_limits_hold(monkeypatch: pytest.MonkeyPatch) -> None:
-    asyncio.run(attack(lambda host: None, {probe.name for probe in PROBES}, monkeypatch))
+    asyncio.run(attack(lambda host: None, {probe.name for probe in probes()}, monkeypatch))
 
 
 @pytest.mark.docker
@@ -104,6 +104,30 @@ def test_no_engine_is_a_sentence_with_the_fix(host: str) -> None:
         asyncio.run(DockerSandbox.start(DockerSettings(host=host)))
     assert "apt install docker.io" in str(raised.value) and host.split("/")[-1].split(":")[0] in str(raised.value)
     assert docker_status(host) == str(raised.value)
+
+
+@pytest.mark.docker
+@pytest.mark.slow
+def test_gvisor_holds_and_says_so() -> None:
+    if "runsc" not in asyncio.run(engine_info())["Runtimes"]:
+        pytest.skip("the engine has no runtime runsc (Debian: apt install runsc, then add it to daemon.json)")
+
+    async def run() -> None:
+        async with await DockerSandbox.start(DockerSettings(warm=0, runtime="runsc")) as sandbox:
+            verdict = await sandbox.run(Program(source="print(6 * 7)"), [StdioCheck(stdout="42")], Limits())
+            assert verdict.passed and verdict.isolation == "docker+gvisor"
+            greedy = Program(source="x = []\nwhile True: x.append(b'x' * 2**20)")
+            assert (await sandbox.run(greedy, [], Limits(wall_s=60, cpu_s=60))).outcome is Outcome.OOM
+
+    asyncio.run(run())
+
+
+async def engine_info() -> dict[str, Any]:
+    engine = Engine()
+    try:
+        return await engine.info()
+    finally:
+        engine.close()
 
 
 @pytest.mark.docker

@@ -20,7 +20,7 @@ def test_everything_that_can_be_taken_away_is() -> None:
 
 
 def test_limits_become_the_container_s() -> None:
-    host = host_config(SHAPE, "runsc", "/atlas")
+    host = host_config(SHAPE, None, "/atlas")
     assert host["mem_limit"] == host["memswap_limit"] == (100 + 32 + 4) * MIB
     assert host["pids_limit"] == 7 + 2
     assert host["nano_cpus"] == 1_000_000_000
@@ -33,7 +33,16 @@ def test_limits_become_the_container_s() -> None:
         "noexec",
     }
     assert {limit["Name"]: limit["Hard"] for limit in host["ulimits"]} == {"core": 0, "nofile": 256, "fsize": 16 * MIB}
-    assert (host["runtime"], host["cgroup_parent"]) == ("runsc", "/atlas")
+    assert (host["runtime"], host["cgroup_parent"]) == (None, "/atlas")
+
+
+def test_gvisor_s_own_kernel_gets_room_of_its_own() -> None:
+    plain, gvisor = host_config(SHAPE, None, None), host_config(SHAPE, "runsc", None)
+    assert gvisor["runtime"] == "runsc" and gvisor["init"] is False
+    assert gvisor["mem_limit"] == gvisor["memswap_limit"] == plain["mem_limit"] + 64 * MIB
+    assert gvisor["pids_limit"] == plain["pids_limit"] + 200
+    same = set(plain) - {"runtime", "init", "mem_limit", "memswap_limit", "pids_limit"}
+    assert all(plain[name] == gvisor[name] for name in same)
 
 
 def test_disk_is_smaller_than_memory_because_a_tmpfs_lies_in_memory() -> None:
