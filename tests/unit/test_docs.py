@@ -15,6 +15,7 @@ from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
 from api.schemas import TaskRequest
+from atlas import console
 from atlas.cli import app
 from atlas.settings import Settings
 
@@ -62,6 +63,14 @@ def check_command(words: list[str]) -> None:
     known = {option for parameter in command.params for option in parameter.opts} | {"--help"}
     options = {word.partition("=")[0] for word in words if re.match(r"--?[a-z]", word)}
     assert options <= known, f"{command.name} has no option {options - known}"
+
+
+def test_the_exit_codes_are_these() -> None:
+    told = re.search(r"\| exit code .*?\n\n", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    assert told is not None
+    codes = {int(code) for row in re.findall(r"^\| ([\d, ]+) \|", told[0], re.MULTILINE) for code in row.split(",")}
+    used = {console.INTERNAL, console.USAGE, console.UNSOLVED, console.DEADLINE, console.MODEL, console.SANDBOX}
+    assert codes == used | {0, console.CONFIG, console.INTERRUPTED}
 
 
 def settings_rows(model: type[BaseModel] = Settings, prefix: str = "") -> Iterator[str]:
