@@ -59,6 +59,7 @@ class Decoder:
         # One spare sequence per slot holds the prompts whose completions have not all been admitted yet.
         self._free = deque(range(2 * slots))
         self._reserved = 0
+        self._stopped = False
 
     def _open_context(self, threads: int) -> c.c_void_p:
         params = self._lib.llama_context_default_params()
@@ -74,7 +75,9 @@ class Decoder:
     # -- the queue -------------------------------------------------------------------------------------------------
 
     def submit(self, job: Job) -> Future[list[Choice]]:
-        """Queue `job`. Raises TooLong where it can never fit."""
+        """Queue `job`. Raises TooLong where it can never fit, LlamaError once the decoder was stopped."""
+        if self._stopped:
+            raise LlamaError("the engine was stopped")
         need = len(job.prompt) + job.answer_tokens
         if need > self.n_ctx:
             raise TooLong(
@@ -87,6 +90,7 @@ class Decoder:
 
     def stop(self) -> None:
         """Make `run` return after the step it is in; jobs that are not done fail with LlamaError."""
+        self._stopped = True
         self._inbox.put(None)
 
     def run(self) -> None:

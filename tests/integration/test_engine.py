@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -18,7 +19,10 @@ import pytest
 from atlas import models, settings
 from atlas.errors import ModelUnavailable
 from atlas.llm.client import OpenAIClient
+from atlas.llm.decoder import Decoder
 from atlas.llm.engine import EmbeddedEngine
+from atlas.llm.jobs import Job
+from atlas.llm.llamacpp import LlamaError
 from atlas.protocols import ModelTooLong, Sampling
 from atlas.types import Completion, Message
 
@@ -156,7 +160,10 @@ async def test_a_file_that_is_no_model_is_said_to_be_none(tmp_path: Path) -> Non
 PARENT = """
 import anyio, sys
 from pathlib import Path
+from atlas.llm.decoder import Decoder
 from atlas.llm.engine import EmbeddedEngine
+from atlas.llm.jobs import Job
+from atlas.llm.llamacpp import LlamaError
 
 async def main():
     async with EmbeddedEngine.start(Path(sys.argv[1]), n_ctx=512, slots=1, threads=1) as engine:
@@ -188,3 +195,41 @@ def alive(pid: int) -> bool:
             return stat.read().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return os.path.exists(f"/proc/{pid}")
+
+
+async def test_what_llama_cpp_cannot_decode_fails_what_waits_for_it_and_nothing_after(
+    model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoder = Decoder(model, n_ctx=512, slots=2, threads=1)
+    thread = threading.Thread(target=decoder.run, daemon=True)
+    prompt = decoder.vocabulary.prompt_tokens([("user", "a")])
+    forced = decoder.vocabulary.tokenize("x = 1", special=False)
+
+    def job(**changes: object) -> Job:
+        fields = {"prompt": prompt, "seeds": [0], "temperature": 0.0, "top_p": 1.0, "max_tokens": 2, **changes}
+        return Job(**fields)  # type: ignore[arg-type]
+
+    decode, calls = decoder._decode, []
+
+    def failing(items: object) -> None:
+        calls.append(items)
+        if len(calls) == 2:  # the reading itself, behind its prompt
+            raise LlamaError("status 1")
+        decode(items)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(decoder, "_decode", failing)
+    reading, waiting = decoder.submit(job(forced=forced)), decoder.submit(job())
+    thread.start()
+    for future in (reading, waiting):
+        with pytest.raises(LlamaError, match="status 1"):
+            await anyio.to_thread.run_sync(future.result, 60)
+    (after,) = await anyio.to_thread.run_sync(decoder.submit(job()).result, 60)
+    assert after.finish_reason in ("stop", "length")
+    begun = [decoder.submit(job(max_tokens=200)) for _ in range(4)]
+    decoder.stop()
+    with pytest.raises(LlamaError, match="stopped"):
+        decoder.submit(job())
+    with pytest.raises(LlamaError, match="stopped"):
+        await anyio.to_thread.run_sync(begun[-1].result, 60)
+    thread.join(10)
+    assert not thread.is_alive()
