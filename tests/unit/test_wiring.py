@@ -1,0 +1,61 @@
+"""What settings open, and what they refuse."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from atlas import wiring
+from atlas.errors import ConfigError
+from atlas.fingerprint import ModelFingerprinter
+from atlas.llm.client import OpenAIClient
+from atlas.rank import ColumnRanker
+from atlas.settings import SHIPPED_FIELD, Settings
+from tests.support.model_wire import KEY, URL, Wire, sampling
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+def server(monkeypatch: pytest.MonkeyPatch, **habits: Any) -> Settings:
+    """Settings for a model server that is a function."""
+    monkeypatch.setattr(OpenAIClient, "open", partial(OpenAIClient.open, transport=Wire(**habits).transport))
+    return Settings(llm={"base_url": URL, "api_key": KEY}, ranker="first")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("states", [False, True])
+async def test_any_model_server_will_do_and_its_states_are_taken_where_it_has_them(
+    states: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with wiring.open_llm(server(monkeypatch, states=states)) as llm:
+        (made,), _ = await llm.sample([], sampling(1))
+        assert (made.states is not None) == llm.capabilities.states == states
+        assert ModelFingerprinter.best(llm).source == ("states" if states else "embeddings")
+
+
+async def test_a_field_that_is_not_there_is_refused_with_the_way_out(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    async with wiring.open_llm(server(monkeypatch)) as llm:
+        with pytest.raises(ConfigError, match=r"no Cost Field in .*atlas label.*set ranker to a baseline"):
+            wiring.open_field(tmp_path, ModelFingerprinter.best(llm))
+        with pytest.raises(ConfigError, match="shipped field is for the default model"):
+            wiring.open_field(SHIPPED_FIELD, ModelFingerprinter.best(llm))
+        ranker = wiring.open_ranker(Settings(ranker="shortest"), ModelFingerprinter.best(llm))
+        assert isinstance(ranker, ColumnRanker) and ranker.name == "shortest"
+
+
+def test_the_sandbox_is_docker_where_an_engine_answers_and_the_reason_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wiring, "docker_status", lambda _: "")
+    assert wiring.choose_sandbox(Settings()) == ("docker", "a Docker engine answers")
+    monkeypatch.setattr(wiring, "docker_status", lambda _: "connection refused")
+    assert wiring.choose_sandbox(Settings()) == ("wasm", "no Docker engine answers (connection refused)")
+    chosen = Settings(sandbox={"kind": "docker"})  # type: ignore[arg-type]
+    assert wiring.choose_sandbox(chosen)[0] == "docker"  # chosen is chosen: no weaker one in its place
