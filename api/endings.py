@@ -64,7 +64,7 @@ def after_run(
     was told to stop but solved the task first has solved it.
     """
     solution = came.solution if isinstance(came, SolveInterrupted) else came if isinstance(came, Solution) else None
-    result = None if solution is None else result_of(solution, len(spec.checks), provenance).model_dump_json()
+    result = None if solution is None else result_of(solution, spec.n_visible, provenance).model_dump_json()
     if isinstance(came, Solution) and (stop is None or _STATUS[came.status] is TaskStatus.COMPLETED):
         return Ending(status=_STATUS[came.status], outcome=came.status.value, result=result)
     match stop:

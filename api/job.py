@@ -36,7 +36,7 @@ class Job:
         self._config = config
         self._spec = TaskSpec.model_validate_json(record.request)
         self._provenance = {**provenance, "seed": self._spec.seed}
-        self._outbox = Outbox(len(self._spec.checks), has_hidden=bool(self._spec.hidden_checks))
+        self._outbox = Outbox(self._spec.n_visible, has_hidden=bool(self._spec.hidden_checks))
         self._stop: Stop | None = None
         self._hasty = False
         self._stopped = asyncio.Event()

@@ -72,6 +72,11 @@ class TaskSpec(_Fields):
     checks: tuple[Check, ...]
     hidden_checks: tuple[Check, ...]
 
+    @property
+    def n_visible(self) -> int:
+        """How many results of a verdict may be shown: one a visible check, and that of loading where there is none."""
+        return len(self.checks) if self.checks or self.hidden_checks else 1
+
     def task(self, task_id: str) -> Task:
         """The task of the domain; hidden checks stay outside it."""
         return Task(

@@ -87,7 +87,7 @@ def solve(
     body["budget"] = {**body.get("budget", {}), **{k: v for k, v in budget.items() if v is not None}}
     spec = _spec(body, config)
     solution, info, code = anyio.run(_solve, config, spec)
-    shown = result_of(solution, len(spec.checks), info)
+    shown = result_of(solution, spec.n_visible, info)
     if out is not None and solution.program is not None:
         out.write_text(solution.program.source, encoding="utf-8")
     if as_json:

@@ -94,6 +94,15 @@ def test_without_checks_a_program_is_unchecked(atlas: Atlas) -> None:
     assert done.exit_code == 0 and json.loads(done.stdout)["outcome"] == "unchecked"
 
 
+def test_why_a_program_does_not_load_is_told_where_nothing_is_hidden(atlas: Atlas) -> None:
+    atlas.llm.rounds = [[code("x = 'wrong'")]]
+    found = json.loads(atlas("solve", "Write f.", "--rounds", "1", "--json").stdout)
+    (loading,) = found["verdict"]["checks"]
+    assert not loading["hidden"] and loading["stderr"] == "STDERR" and found["verdict"]["message"] == "expected 4"
+    hidden = json.loads(atlas("solve", "Write f.", "--hidden", "f(2) == 4", "--json").stdout)["verdict"]
+    assert hidden["checks"][0]["hidden"] and not hidden["checks"][0]["stderr"] and not hidden["message"]
+
+
 def test_a_deadline_has_a_code_of_its_own(atlas: Atlas, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ATLAS_BUDGET__SECONDS", "0.2")
     atlas.sandbox.seconds = 20
