@@ -28,4 +28,5 @@ cp requirements.lock "$folder/" 2>/dev/null || true
 compile "$folder/requirements.lock" "$folder/run.in"
 cp requirements-dev.lock "$folder/" 2>/dev/null || true
 compile "$folder/requirements-dev.lock" "$folder/dev.in"
-cp "$folder/requirements.lock" "$folder/requirements-dev.lock" .
+sed '/^#/d; /^$/d' "$folder/requirements.lock" >requirements.lock
+sed '/^#/d; /^$/d' "$folder/requirements-dev.lock" >requirements-dev.lock
