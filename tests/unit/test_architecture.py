@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import functools
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -121,3 +122,8 @@ def test_every_exception_is_still_needed() -> None:
 def test_names_say_something() -> None:
     assert not [file for file in FILES if Path(file).name in BANNED_NAMES]
     assert not {folder.name for folder in (ROOT / "tests").iterdir()} & set(PACKAGES)
+
+
+def test_unit_tests_cannot_reach_out() -> None:
+    with socket.socket() as one, pytest.raises(BaseException, match="move it to tests/integration"):
+        one.connect(("127.0.0.1", 9))
