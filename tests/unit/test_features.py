@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -23,7 +25,7 @@ def spread(text: str, cuts: list[int], span: tuple[int, int]) -> Candidate:
     raw = text.encode()
     edges = [0, *sorted(cut for cut in cuts if 0 < cut < len(raw)), len(raw)]
     tokens = tuple(
-        TokenLogprob(token=raw[a:b], logprob=-1.0) for a, b in zip(edges, edges[1:], strict=False) if a < b or not raw
+        TokenLogprob(token=raw[a:b], logprob=-1.0) for a, b in pairwise(edges) if a < b or not raw
     )
     made = Completion(text=text, finish_reason="stop", logprobs=tokens)
     return Candidate(index=0, round=0, program=Program(source=text[slice(*span)]), completion=made, span=span)
