@@ -45,7 +45,7 @@ async def llm() -> AsyncIterator[OpenAIClient]:
         model = models.verified("qwen2.5-coder-0.5b")
     except ConfigError as missing:
         pytest.skip(str(missing))
-    async with EmbeddedEngine.start(model.path, sha256=model.sha256, n_ctx=4096, slots=3) as engine:
+    async with EmbeddedEngine.start(model.path, sha256=model.sha256, n_ctx=4096, slots=2) as engine:
         async with await OpenAIClient.open(engine.base_url, engine.api_key, states=True) as client:
             yield client
 
@@ -60,7 +60,7 @@ async def sandbox() -> AsyncIterator[DockerSandbox]:
 async def test_tasks_become_labels_and_results(llm: OpenAIClient, sandbox: DockerSandbox, tmp_path: Path) -> None:
     path = lines(TASKS, tmp_path / "own.jsonl")
     plan = Plan(
-        datasets=(str(path),), folder=tmp_path / "run", cache=tmp_path / "cache", k=3, max_tokens=160, temperature=0.7
+        datasets=(str(path),), folder=tmp_path / "run", cache=tmp_path / "cache", k=2, max_tokens=96, temperature=0.7
     )
     maker = ModelFingerprinter.best(llm)
     outcome = await run_label(plan, llm, maker, sandbox, tmp_path / "shards", progress_to=io.StringIO())
