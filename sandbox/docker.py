@@ -18,7 +18,7 @@ from sandbox.checks import Step, judge_program
 from sandbox.container import Container, Maker
 from sandbox.docker_spec import GVISOR, Shape, guest_sources, host_config
 from sandbox.engine import Engine
-from sandbox.errors import SandboxMisconfigured, SandboxUnavailable
+from sandbox.errors import SandboxMisconfigured
 from sandbox.images.build import ensure_image
 from sandbox.images.recipes import RECIPES, image_tag
 from sandbox.link import LinkLost
@@ -67,7 +67,7 @@ class DockerSandbox:
         self._settings = settings
         self._gate = Gate(settings.concurrency, settings.queue, settings.queue_wait_s)
         self._creators = asyncio.Semaphore(settings.creators)
-        self._makers: dict[str, Maker] = {}
+        self._opening = asyncio.Lock()
         self._pools: dict[Shape, Pool[Container]] = {}
         self._warm_shape = Shape.of("python", settings.limits)
         self._reaper: Reaper | None = None
@@ -103,7 +103,8 @@ class DockerSandbox:
         """Judge `program` in a container of its own; see `sandbox.types.Sandbox.run`."""
         if program.language not in RECIPES:
             raise SandboxMisconfigured(f"There is no image for programs in {program.language}.")
-        pool = await self._pool(Shape.of(program.language, limits))
+        shape = Shape.of(program.language, limits)
+        pool = self._pools.get(shape) or await self._pool(shape)
         async with self._gate.pass_through():
             run = _Run(pool, limits, self._settings.reuse)
             try:
@@ -179,10 +180,11 @@ class DockerSandbox:
 
     async def _pool(self, shape: Shape) -> Pool[Container]:
         """The pool for `shape`; only the settings' own shape is kept warm."""
-        if shape not in self._pools:
-            maker = await self._maker(shape)
-            warm = self._settings.warm if shape == self._warm_shape else 0
-            self._pools.setdefault(shape, Pool(partial(self._make, maker, shape), warm))
+        async with self._opening:  # an image that is missing is built once, however many ask for it
+            if shape not in self._pools:
+                maker = await self._maker(shape)
+                warm = self._settings.warm if shape == self._warm_shape else 0
+                self._pools[shape] = Pool(partial(self._make, maker, shape), warm)
         return self._pools[shape]
 
     async def _maker(self, shape: Shape) -> Maker:
@@ -274,6 +276,3 @@ class _Run:
         if self._container is not None:
             self._pool.give_back(self._container, reuse=self._container.uses < self._reuse and not self.spoiled)
             self._container = None
-
-
-__all__ = ["DockerSandbox", "DockerSettings", "SandboxUnavailable"]

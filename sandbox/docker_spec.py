@@ -60,6 +60,7 @@ class Shape:
 def host_config(shape: Shape, runtime: str | None, cgroup_parent: str | None) -> dict[str, Any]:
     """Keyword arguments for docker-py's `create_host_config`: every limit and every hardening setting."""
     gvisor = runtime == GVISOR
+    execution = "exec" if shape.language == "cpp" else "noexec"  # only a compiler's output is run from there
     memory = (shape.container_mb + gvisor * GVISOR_MB) * MIB
     return {
         "network_mode": "none",
@@ -73,7 +74,7 @@ def host_config(shape: Shape, runtime: str | None, cgroup_parent: str | None) ->
         "nano_cpus": int(CPU_S_PER_S * 1e9),
         "ipc_mode": "private",
         "shm_size": SHM_MB * MIB,
-        "tmpfs": {"/box": f"size={shape.disk_mb}m,nr_inodes={INODES},mode=1777,nosuid,nodev,noexec"},
+        "tmpfs": {"/box": f"size={shape.disk_mb}m,nr_inodes={INODES},mode=1777,nosuid,nodev,{execution}"},
         "ulimits": [
             {"Name": "core", "Soft": 0, "Hard": 0},
             {"Name": "nofile", "Soft": 256, "Hard": 256},
@@ -114,5 +115,11 @@ def guest_sources() -> dict[str, str]:
 
 def boot_config(shape: Shape, max_life_s: int) -> dict[str, Any]:
     """What the supervisor is told when it starts."""
-    address_space = max(MAX_ADDRESS_SPACE_MB, 4 * shape.memory_mb) * MIB
-    return {"max_life_s": max_life_s, "address_space": address_space, "preload": list(PRELOAD)}
+    python = shape.language == "python"
+    return {
+        "language": shape.language,
+        "max_life_s": max_life_s,
+        # V8 and others reserve addresses by the terabyte, which costs nothing; memory itself is the container's limit
+        "address_space": max(MAX_ADDRESS_SPACE_MB, 4 * shape.memory_mb) * MIB if python else None,
+        "preload": list(PRELOAD) if python else [],
+    }

@@ -87,14 +87,14 @@ def fork(host_in: int) -> Spare:
     return Spare(pid, orders_in, [read for read, _write in pipes])
 
 
-def become(job: Job, run_step: Step) -> NoReturn:
+def become(job: Job, run_step: Step, warm_up: Callable[[], None]) -> NoReturn:
     """Turn this process into the program of one step. Never returns."""
     code = UNHANDLED
     try:
         os.dup2(job.out, 1)
         os.dup2(job.err, 2)
         _shed()
-        _warm_up(run_step)
+        warm_up()
         source, kind, payload = _receive(job)
         result = job.result
         del job
@@ -124,7 +124,7 @@ def _shed() -> None:
     gc.enable()
 
 
-def _warm_up(run_step: Step) -> None:
+def warm_up_python(run_step: Step) -> None:
     """Touch every page that a step touches, while nobody waits for it: a page's first use is what takes time."""
     body = json.loads(json.dumps({"source": WARM_UP, "ops": [[1, "f([1.5], y='1')"]]}))
     run_step(body["source"], "call", {"ops": body["ops"]}, NULL_FD)

@@ -19,6 +19,8 @@ import resource
 import signal
 import struct
 import time
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from sandbox.guest import process, watch, wipe
@@ -141,13 +143,25 @@ class Supervisor:
             data = data[os.write(self.host_out, data) :]
 
 
+def runner(language: str) -> tuple[process.Step, Callable[[], None]]:
+    """What runs a step of a program in `language`, and what warms a fresh process up for it."""
+    if language == "python":
+        run_step: process.Step = importlib.import_module("sandbox.guest.child").run_step
+        return run_step, partial(process.warm_up_python, run_step)
+    return importlib.import_module("sandbox.guest.native").runner(language), lambda: None
+
+
 def main(config: dict[str, Any]) -> None:
-    """Set the guest up and serve. `config`: "max_life_s", "address_space" (bytes) and "preload" (module names)."""
+    """Set the guest up and serve.
+
+    `config`: "language", "max_life_s", "address_space" (bytes, or None) and "preload" (names of modules).
+    """
     if not all(os.path.ismount(place) for place in wipe.PLACES):
         raise SystemExit(f"{wipe.PLACES} are emptied after each step, so they must be mounts of this container's own")
     process.guard_supervisor()
     signal.alarm(config["max_life_s"])
-    resource.setrlimit(resource.RLIMIT_AS, (config["address_space"], config["address_space"]))
+    if config["address_space"]:
+        resource.setrlimit(resource.RLIMIT_AS, (config["address_space"], config["address_space"]))
     host_in, host_out = os.dup(0), os.dup(1)
     null = os.open("/dev/null", os.O_RDWR)
     os.dup2(null, 0)
@@ -156,7 +170,7 @@ def main(config: dict[str, Any]) -> None:
     builtins.exit = builtins.quit = _sitebuiltins.Quitter("exit", "Ctrl-D (i.e. EOF)")
     for name in config["preload"]:
         importlib.import_module(name)
-    run_step: process.Step = importlib.import_module("sandbox.guest.child").run_step
+    run_step, warm_up = runner(config["language"])
     os.chdir("/")
     os.environ |= {"HOME": process.HOME, "TMPDIR": process.HOME}
     gc.collect()
@@ -168,4 +182,4 @@ def main(config: dict[str, Any]) -> None:
         job = born.job
     else:
         return
-    process.become(job, run_step)
+    process.become(job, run_step, warm_up)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from sandbox.types import Language
 
@@ -35,13 +35,26 @@ class Recipe:
 
 
 STDLIB = "usr/lib/python3.11/"
+LIBRARIES = ("lib/", "lib64", "usr/lib/x86_64-linux-gnu/", "usr/lib/aarch64-linux-gnu/")
 GUEST = Recipe(
     packages=("python3.11-minimal", "libpython3.11-stdlib"),
-    keep=("usr/bin/python3.11", STDLIB, "lib/", "lib64", "usr/lib/x86_64-linux-gnu/", "usr/lib/aarch64-linux-gnu/"),
+    keep=("usr/bin/python3.11", STDLIB, *LIBRARIES),
     drop=tuple(STDLIB + name for name in ("test/", "idlelib/", "ensurepip/", "pydoc_data/", "lib2to3/", "tkinter/")),
     run=((PYTHON, "-I", "-S", "-m", "compileall", "-q", "/usr/lib/python3.11"),),
 )
-RECIPES: dict[Language, Recipe] = {"python": GUEST}
+
+
+def _with(packages: tuple[str, ...], keep: tuple[str, ...]) -> Recipe:
+    """The guest's interpreter, and another language's tools beside it."""
+    return replace(GUEST, packages=GUEST.packages + packages, keep=GUEST.keep + keep)
+
+
+RECIPES: dict[Language, Recipe] = {
+    "python": GUEST,
+    "javascript": _with(("nodejs",), ("usr/bin/node", "usr/share/nodejs/")),
+    "cpp": _with(("g++",), ("usr/bin/", "usr/lib/gcc/", "usr/include/")),
+    "bash": _with(("bash", "coreutils", "grep", "sed", "mawk", "findutils"), ("bin/", "usr/bin/")),
+}
 
 
 def image_tag(language: Language) -> str:
