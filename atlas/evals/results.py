@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from atlas.evals.metrics import pass_at_k
-from atlas.evals.pool import Pool
+from atlas.evals.pool import Pool, Pooled
 from atlas.evals.run import RunConfig
 from atlas.evals.score import Scores
 from atlas.evals.stages import Outcome
@@ -111,16 +111,18 @@ def results(
         leader=leader,
         outcomes=dict(sorted(Counter(grade.outcome.value for grade in grades).items())),
         isolation=tuple(sorted({grade.isolation for grade in grades})),
-        near_limit=sum(
-            grade.passed and grade.slowest_cpu_s > NEAR * entry.problem.limits.cpu_s
-            for entry in pool.entries for grade in entry.grades
-        ),
+        near_limit=sum(_near_limit(entry) for entry in pool.entries),
         weak=sum(grade.integrity == "weak" for grade in grades),
         excluded={one.id: one.reason for one in outcome.excluded},
         infrastructure={one.id: one.message for one in outcome.troubles},
         config=config,
         provenance=dict(provenance),
     )
+
+
+def _near_limit(entry: Pooled) -> int:
+    most = NEAR * entry.problem.limits.cpu_s
+    return sum(grade.passed and grade.slowest_cpu_s > most for grade in entry.grades)
 
 
 def _table(pool: Pool, cost: F64) -> ByProblem:
