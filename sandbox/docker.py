@@ -29,6 +29,7 @@ from sandbox.selftest import Proof, probes, prove
 from sandbox.types import Check, Limits, Outcome, Program, Verdict
 
 log = logging.getLogger(__name__)
+MAX_SHAPES = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -182,10 +183,17 @@ class DockerSandbox:
         """The pool for `shape`; only the settings' own shape is kept warm."""
         async with self._opening:  # an image that is missing is built once, however many ask for it
             if shape not in self._pools:
+                await self._make_room()
                 maker = await self._maker(shape)
                 warm = self._settings.warm if shape == self._warm_shape else 0
                 self._pools[shape] = Pool(partial(self._make, maker, shape), warm)
         return self._pools[shape]
+
+    async def _make_room(self) -> None:
+        """Close an idle pool of limits that were asked for once, so that their number stays small."""
+        idle = [shape for shape, pool in self._pools.items() if pool.idle and shape != self._warm_shape]
+        if idle and len(self._pools) >= MAX_SHAPES:
+            await self._pools.pop(idle[0]).aclose()
 
     async def _maker(self, shape: Shape) -> Maker:
         image = await self._engine.call(lambda client: ensure_image(client, shape.language, log.info))
@@ -199,10 +207,11 @@ class DockerSandbox:
     async def _make(self, maker: Maker, shape: Shape) -> Container:
         async with self._creators:
             container = await maker.make(shape)
-        loop, refill = asyncio.get_running_loop(), self._pools[shape].refill
+        loop = asyncio.get_running_loop()
 
         def replace() -> None:
-            loop.call_soon(refill)
+            if shape in self._pools:
+                loop.call_soon(self._pools[shape].refill)
 
         container.link.on_lost = replace
         return container

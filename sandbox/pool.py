@@ -111,6 +111,11 @@ class Pool(Generic[T]):
         """How many could be taken now without waiting."""
         return sum(thing.usable for thing in self._ready)
 
+    @property
+    def idle(self) -> bool:
+        """Nothing is taken, waited for or being made."""
+        return not (self._taken or self._waiting or self._making)
+
     async def take(self) -> T:
         """One that is usable. Give it back, whatever happens.
 
