@@ -6,62 +6,89 @@ looked at on every tick, also inside C loops. Python computes about five times s
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import marshal
 import os
 import threading
-import time
 from collections.abc import Sequence
+from concurrent.futures import Future
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
-import anyio
 import wasmtime
 
 from sandbox.checks import Step, judge_program
 from sandbox.errors import SandboxBusy, SandboxMisconfigured, SandboxUnavailable
 from sandbox.raw import Exit, Raw
 from sandbox.types import Check, Limits, Program, Verdict
-from sandbox.wasm_run import TICK_S, Instance, define_host
+from sandbox.wasm_files import Library
+from sandbox.wasm_run import Instance, Job, Ticker, define_host
 from sandbox.wasm_runtime import load_module, make_engine
 
-GUEST_MODULES = ("encode", "child", "testing", "judge")
 MAX_WAITING = 256
+GUEST, JUDGE = ("encode", "child"), ("testing", "judge")
+"""Guest modules that every instance loads, and those that only judges need."""
+WARM_UPS = ("typing", "collections", "math", "re", "itertools", "heapq", "bisect", "string", "dataclasses", "random")
+"""What programs import most often, in the order in which idle instances import it."""
 
 _READ = """\
-import posix, marshal
+import posix, marshal, sys
 def take(size):
     data = b""
     while len(data) < size:
         data += posix.read(0, size - len(data))
     return data
-parts = marshal.loads(take(int.from_bytes(take(4), "little")))
+def message():
+    return marshal.loads(take(int.from_bytes(take(4), "little")))
+def load(modules):
+    for name, code in modules:
+        module = sys.modules[name] = type(sys)(name)
+        package, _, last = name.rpartition(".")
+        if package:
+            setattr(sys.modules[package], last, module)
+        if code is not None:
+            exec(marshal.loads(code), module.__dict__)
 """
 BOOT = _READ + """\
-import sys, builtins, _sitebuiltins
+import builtins, _sitebuiltins
 builtins.exit, builtins.quit = (_sitebuiltins.Quitter(name, "Ctrl-D") for name in ("exit", "quit"))
-for name, code in parts[0]:
-    module = type(sys)(name)
-    sys.modules[name] = module
-    setattr(sys.modules[name.rpartition(".")[0] or name], name.rpartition(".")[2], module)
-    if code is not None:
-        exec(marshal.loads(code), module.__dict__)
-sys.modules["sandbox.guest.child"].run_step(*parts[1], 0)
+modules, warm_ups = message()
+load(modules)
+while take(1) == b"w":
+    __import__(warm_ups.pop(0))
+modules, step = message()
+load(modules)
+sys.modules["sandbox.guest.child"].run_step(*step, 0)
 posix._exit(0)
 """
 COMPILE = _READ + """\
-data = marshal.dumps([marshal.dumps(compile(text, name, "exec", dont_inherit=True)) for name, text in parts])
-posix.write(0, data)
+archive = posix.open("/usr/local/lib/python312.zip", posix.O_RDONLY)
+data = b""
+while part := posix.read(archive, 1 << 20):
+    data += part
+codes = [marshal.dumps(compile(text, name, "exec", dont_inherit=True)) for name, text in message()]
+data = marshal.dumps((codes, data))
+while data:
+    data = data[posix.write(0, data):]
 posix._exit(0)
 """
 
 
 class WasmSandbox:
-    """Runs Python programs in WebAssembly. Build it with `await WasmSandbox.start()`."""
+    """Runs Python programs in WebAssembly. Make one with `await WasmSandbox.start()`, end it with `aclose`.
 
-    def __init__(self, prepared: _Prepared, concurrency: int) -> None:
-        self._prepared = prepared
-        self._limiter = anyio.CapacityLimiter(concurrency)
-        self._ticker = _Ticker(prepared.engine)
+    Instances are started before they are needed; each runs one step and is thrown away.
+    """
+
+    def __init__(self, shared: _Shared, concurrency: int) -> None:
+        self._shared = shared
+        self._places = asyncio.Semaphore(concurrency)
+        self._concurrency = concurrency
+        self._waiting = 0
+        self._spares: list[_Running] = []
+        self._closed = False
 
     @classmethod
     async def start(cls, *, concurrency: int | None = None, cache: Path | None = None) -> WasmSandbox:
@@ -69,8 +96,10 @@ class WasmSandbox:
 
         `concurrency` is how many programs run at once; by default one for each processor. Raises SandboxUnavailable.
         """
-        prepared = await anyio.to_thread.run_sync(_Prepared, cache)
-        return cls(prepared, concurrency if concurrency is not None else os.cpu_count() or 1)
+        shared = await asyncio.to_thread(_Shared, cache)
+        sandbox = cls(shared, concurrency if concurrency is not None else os.cpu_count() or 1)
+        sandbox._refill(Limits().memory_mb)
+        return sandbox
 
     @property
     def isolation(self) -> str:
@@ -83,17 +112,31 @@ class WasmSandbox:
             raise SandboxMisconfigured(
                 f"the WebAssembly sandbox runs Python only; programs in {program.language} need the Docker sandbox"
             )
-        if self._limiter.statistics().tasks_waiting >= MAX_WAITING:
+        if self._closed:
+            raise SandboxUnavailable("the sandbox has been closed")
+        if self._waiting >= MAX_WAITING:
             raise SandboxBusy(f"{MAX_WAITING} programs are waiting already; try again later")
 
         async def execute(step: Step) -> Raw:
             return await self._execute(step, limits)
 
-        return await judge_program(program, checks, execute, self.isolation)
+        self._waiting += 1
+        try:
+            await self._places.acquire()
+        finally:
+            self._waiting -= 1
+        try:
+            return await judge_program(program, checks, execute, self.isolation)
+        finally:
+            self._places.release()
 
     async def aclose(self) -> None:
-        """Stop the clock. Programs that are running end with the tasks that run them."""
-        await anyio.to_thread.run_sync(self._ticker.close)
+        """Stop every instance that waits for work, and the clock. Running programs end with the tasks that run them."""
+        self._closed = True
+        spares, self._spares = self._spares, []
+        for spare in spares:
+            await spare.stop()
+        await asyncio.to_thread(self._shared.ticker.close)
 
     async def __aenter__(self) -> WasmSandbox:
         return self
@@ -102,111 +145,95 @@ class WasmSandbox:
         await self.aclose()
 
     async def _execute(self, step: Step, limits: Limits) -> Raw:
-        stdin = step.payload.get("stdin", "").encode("utf-8", "surrogateescape")
-        payload = {key: value for key, value in step.payload.items() if key != "stdin"}
-        job = self._prepared.job(step.source, step.kind, payload) + stdin
-        instance = Instance(job, limits, step.payload.get("seed"))
-        done = threading.Event()
+        running = self._take(limits.memory_mb, step.payload.get("seed"))
+        running.instance.assign(Job(self._shared.job(step), limits))
+        try:
+            return await asyncio.shield(running.ended)
+        except asyncio.CancelledError:
+            await running.stop()
+            raise
+        finally:
+            self._refill(limits.memory_mb)  # not before: starting one takes as much of a processor as most programs
 
-        def work() -> Raw:
+    def _take(self, memory_mb: int, seed: int | None) -> _Running:
+        """An instance that waits for a job: a spare, or where none fits (a judge needs its own seed) a new one."""
+        for spare in self._spares if seed is None else ():
+            if spare.instance.memory_mb == memory_mb and not spare.ended.done():
+                self._spares.remove(spare)
+                return spare
+        return _Running(self._shared, memory_mb, seed)
+
+    def _refill(self, memory_mb: int) -> None:
+        """Keep as many spares as programs may run at once, all made for the memory that was asked for last."""
+        for spare in [spare for spare in self._spares if spare.instance.memory_mb != memory_mb]:
+            self._spares.remove(spare)
+            spare.instance.cancel()
+        while len(self._spares) < self._concurrency and not self._closed:
+            self._spares.append(_Running(self._shared, memory_mb, None))
+
+
+class _Running:
+    """An instance in a thread of its own."""
+
+    def __init__(self, shared: _Shared, memory_mb: int, seed: int | None) -> None:
+        self.instance = Instance(shared.boot, memory_mb, shared.library, len(WARM_UPS), seed)
+        raw: Future[Raw] = Future()
+        self.ended = asyncio.wrap_future(raw)
+
+        def work() -> None:
             try:
-                with self._ticker:
-                    return instance.run(self._prepared.engine, self._prepared.instance, _argv(BOOT))
-            finally:
-                done.set()
+                raw.set_result(self.instance.run(shared.ticker, shared.engine, shared.prepared, _argv(BOOT)))
+            except Exception as error:  # noqa: BLE001 - it is raised where the result is awaited
+                raw.set_exception(error)
 
-        async with self._limiter:
-            try:
-                own_thread = anyio.CapacityLimiter(1)  # the sandbox's limiter has counted this run already
-                return await anyio.to_thread.run_sync(work, abandon_on_cancel=True, limiter=own_thread)
-            except anyio.get_cancelled_exc_class():
-                instance.cancel()
-                with anyio.CancelScope(shield=True):
-                    while not done.is_set():
-                        await anyio.sleep(TICK_S / 2)
-                raise
+        threading.Thread(target=work, name="wasm-instance", daemon=True).start()
+
+    async def stop(self) -> None:
+        """End the instance and wait until it has."""
+        self.instance.cancel()
+        while not self.ended.done():
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.wait([self.ended])
 
 
-class _Prepared:
-    """Engine, compiled CPython and the guest's compiled modules: what every instance shares, and none can change."""
+class _Shared:
+    """Engine, clock, compiled CPython and the guest's compiled modules: what no instance can change."""
 
     def __init__(self, cache: Path | None) -> None:
         self.engine = make_engine()
         linker = wasmtime.Linker(self.engine)
         define_host(linker)
-        self.instance = linker.instantiate_pre(load_module(self.engine, cache))
-        self._modules = self._compile_guest()
+        self.prepared = linker.instantiate_pre(load_module(self.engine, cache))
+        self.ticker = Ticker(self.engine)
+        codes, archive = self._compile([*GUEST, *JUDGE])
+        self.library = Library(archive)
+        packages = [("sandbox", None), ("sandbox.guest", None)]
+        self.boot = _message(([*packages, *codes[: len(GUEST)]], list(WARM_UPS)))
+        self._judge_modules = codes[len(GUEST) :]
 
-    def _compile_guest(self) -> list[tuple[str, bytes | None]]:
-        """The guest's modules as code of the Python inside, which compiles them once here rather than every time."""
-        names = [f"sandbox.guest.{name}" for name in GUEST_MODULES]
+    def _compile(self, names: list[str]) -> tuple[list[tuple[str, bytes]], bytes]:
+        """What only the Python inside can say: the guest's modules as its own code, and its standard library."""
         folder = resources.files("sandbox.guest")
-        texts = [(name, folder.joinpath(f"{name.rpartition('.')[2]}.py").read_text("utf-8")) for name in names]
-        data = marshal.dumps(texts)
-        with _Ticker(self.engine) as ticker:
-            instance = Instance(len(data).to_bytes(4, "little") + data, Limits(wall_s=60, cpu_s=60))
-            raw = instance.run(self.engine, self.instance, _argv(COMPILE))
-            ticker.close()
+        texts = [(f"sandbox.guest.{name}", folder.joinpath(f"{name}.py").read_text("utf-8")) for name in names]
+        instance = Instance(_message(texts), Limits().memory_mb)
+        raw = instance.run(self.ticker, self.engine, self.prepared, _argv(COMPILE))
         if raw.exit is not Exit.EXITED or raw.result is None:
             raise SandboxUnavailable(f"Python in WebAssembly does not start: {raw.stderr.decode(errors='replace')}")
-        codes = _codes(raw.result, len(names))
-        return [("sandbox", None), ("sandbox.guest", None), *zip(names, codes, strict=True)]
+        codes, archive = marshal.loads(raw.result)  # written by our own code, before any candidate was there
+        return [(name, code) for (name, _), code in zip(texts, codes, strict=True)], archive
 
-    def job(self, source: str, kind: str, payload: dict[str, object]) -> bytes:
-        """What an instance reads first: the guest's modules and the step, after their length."""
-        modules = self._modules if kind in ("judge", "script") else self._modules[:-2]
-        data = marshal.dumps((modules, (source, kind, payload)))
-        return len(data).to_bytes(4, "little") + data
+    def job(self, step: Step) -> bytes:
+        """What an instance reads of a step: extra modules and the arguments of `run_step`, then standard input."""
+        stdin = step.payload.get("stdin", "").encode("utf-8", "surrogateescape")
+        payload = {key: value for key, value in step.payload.items() if key != "stdin"}
+        modules = self._judge_modules if step.kind in ("judge", "script") else []
+        return _message((modules, (step.source, step.kind, payload))) + stdin
 
 
-def _codes(data: bytes, count: int) -> list[bytes | None]:
-    found = marshal.loads(data)  # written by our own code, before any candidate was there
-    if not isinstance(found, list) or len(found) != count:
-        raise SandboxUnavailable("Python in WebAssembly answers nonsense")
-    return found
+def _message(value: Any) -> bytes:
+    data: bytes = marshal.dumps(value)
+    return len(data).to_bytes(4, "little") + data
 
 
 def _argv(code: str) -> list[str]:
-    return ["python", "-I", "-S", "-B", "-c", code]
-
-
-class _Ticker:
-    """Advances the engine's epoch every tick, while at least one instance runs."""
-
-    def __init__(self, engine: wasmtime.Engine) -> None:
-        self._engine = engine
-        self._running = 0
-        self._changed = threading.Condition()
-        self._closed = False
-        self._thread: threading.Thread | None = None
-
-    def __enter__(self) -> _Ticker:
-        with self._changed:
-            self._running += 1
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._tick, name="wasm-ticker", daemon=True)
-                self._thread.start()
-            self._changed.notify()
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        with self._changed:
-            self._running -= 1
-
-    def close(self) -> None:
-        """End the thread."""
-        with self._changed:
-            self._closed = True
-            self._changed.notify()
-        if self._thread is not None:
-            self._thread.join()
-
-    def _tick(self) -> None:
-        while True:
-            with self._changed:
-                while not self._running and not self._closed:
-                    self._changed.wait()
-                if self._closed:
-                    return
-            self._engine.increment_epoch()
-            time.sleep(TICK_S)
+    return ["python", "-P", "-s", "-S", "-B", "-c", code]

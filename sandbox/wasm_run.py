@@ -1,8 +1,8 @@
 """One program in one WebAssembly instance: what it may read and write, and when it has to stop.
 
-The instance gets no directory and no socket, only three descriptors: 0 gives the job and then the program's standard
-input, and takes the result frame; 1 and 2 are its output. They, sleeping and random numbers are implemented here;
-clock, arguments and exit are wasmtime's.
+The instance gets no directory of the host and no socket, only three descriptors: 0 gives the job and then the program's
+standard input, and takes the result frame; 1 and 2 are its output. They, sleeping and random numbers are implemented
+here, the standard library's files in `wasm_files`; clock, arguments and exit are wasmtime's.
 """
 
 from __future__ import annotations
@@ -14,19 +14,25 @@ import struct
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import wasmtime
 from wasmtime import _ffi as ffi
 
 from sandbox.raw import Exit, Raw
 from sandbox.types import Limits
+from sandbox.wasm_files import EBADF, ROOT, Files, Library
 
 TICK_S = 0.01
+BOOT_S = 60.0
+"""Seconds that an instance may take to get ready."""
+IDLE_S = 0.02
+"""Seconds without a job after which an instance warms up further."""
 MAX_RESULT = 4 << 20
+MAX_BOOT_RESULT = 16 << 20
 PAGE = 65_536
 WASI = "wasi_snapshot_preview1"
-EBADF, EFAULT = 8, 21
+EFAULT = 21
 
 _current = threading.local()
 _EpochCallback = ctypes.CFUNCTYPE(
@@ -38,33 +44,98 @@ _EpochCallback = ctypes.CFUNCTYPE(
 )
 
 
-class Instance:
-    """One instance, run once, in the thread that calls `run`. Any thread may call `cancel`."""
+class Ticker:
+    """Advances an engine's epoch at every tick, while at least one instance computes."""
 
-    def __init__(self, incoming: bytes, limits: Limits, seed: int | None = None) -> None:
-        """`seed` makes everything random inside, the order of sets included, the same from run to run."""
-        self.incoming = memoryview(incoming)
-        self.limits = limits
+    def __init__(self, engine: wasmtime.Engine) -> None:
+        self._engine = engine
+        self._computing = 0
+        self._changed = threading.Condition()
+        self._closed = False
+        self._thread = threading.Thread(target=self._tick, name="wasm-ticker", daemon=True)
+        self._thread.start()
+
+    def __enter__(self) -> Ticker:
+        with self._changed:
+            self._computing += 1
+            self._changed.notify()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        with self._changed:
+            self._computing -= 1
+
+    def close(self) -> None:
+        """End the thread."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify()
+        self._thread.join()
+
+    def _tick(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._computing or self._closed)
+                if self._closed:
+                    return
+            self._engine.increment_epoch()
+            time.sleep(TICK_S)
+
+
+class Job(NamedTuple):
+    """What an instance is to do once it is ready."""
+
+    data: bytes
+    limits: Limits
+    seed: int | None = None
+    """Makes everything random inside, the order of sets included, the same from run to run."""
+
+
+class Instance:
+    """One instance, run once, in the thread that calls `run`. Any thread may call `assign` and `cancel`.
+
+    It starts before it has a job. While it waits, it imports `warm_ups` modules of its own list, one for each idle
+    moment, so that a waiting instance is a warm one and a busy sandbox spends nothing on it. Clocks start with the job.
+    """
+
+    def __init__(
+        self, boot: bytes, memory_mb: int, library: Library | None = None, warm_ups: int = 0, seed: int | None = None
+    ) -> None:
+        self.files = Files(library)
+        self.incoming = memoryview(boot)
+        self.memory_mb = memory_mb
+        self.warm_ups = warm_ups
+        self.limits = Limits(wall_s=BOOT_S, cpu_s=BOOT_S)
         self.output = {1: bytearray(), 2: bytearray()}
         self.result = bytearray()
         self.stop: Exit | None = None
-        self.cancelled = threading.Event()
         self.random_bytes = os.urandom if seed is None else random.Random(seed).randbytes
         self.started = self.started_cpu = 0.0
+        self._job: Job | None = None
+        self._woken = threading.Event()
+        self._cancelled = threading.Event()
+
+    def assign(self, job: Job) -> None:
+        """Give the instance its job."""
+        self._job = job
+        self._woken.set()
 
     def cancel(self) -> None:
         """Make the instance end at its next tick."""
-        self.cancelled.set()
+        self._cancelled.set()
+        self._woken.set()
 
-    def run(self, engine: wasmtime.Engine, prepared: wasmtime.InstancePre, argv: list[str]) -> Raw:
+    def run(self, ticker: Ticker, engine: wasmtime.Engine, prepared: wasmtime.InstancePre, argv: list[str]) -> Raw:
         """Run to the end, or to the first limit."""
-        self.started, self.started_cpu = time.monotonic(), time.thread_time()
+        self._start_clocks()
+        self._ticker = ticker
         _current.instance = self
         memory = None
-        with wasmtime.Store(engine) as store:
-            store.set_limits(memory_size=self.limits.memory_mb << 20)
+        with ticker, wasmtime.Store(engine) as store:
+            store.set_limits(memory_size=self.memory_mb << 20)
             wasi = wasmtime.WasiConfig()
             wasi.argv = argv
+            wasi.env = [("PYTHONPATH", ROOT)]
             store.set_wasi(wasi)
             callback = self._watch(store)
             trap, code = "", 0
@@ -83,8 +154,11 @@ class Instance:
             peak = memory.data_len(store) if isinstance(memory, wasmtime.Memory) else 0
         return self._report(trap, code, peak)
 
+    def _start_clocks(self) -> None:
+        self.started, self.started_cpu = time.monotonic(), time.thread_time()
+
     def _report(self, trap: str, code: int, peak: int) -> Raw:
-        out_of_memory = trap and peak + PAGE * 16 > self.limits.memory_mb << 20
+        out_of_memory = trap and peak + PAGE * 16 > self.memory_mb << 20
         if self.stop is None and trap:
             self.stop = Exit.OOM if out_of_memory or not peak else Exit.SIGNALLED
         if self.stop is Exit.SIGNALLED:
@@ -121,7 +195,7 @@ class Instance:
     def over(self) -> bool:
         """Whether the run must end, now that a tick has passed."""
         if self.stop is None:
-            if self.cancelled.is_set() or time.monotonic() - self.started > self.limits.wall_s:
+            if self._cancelled.is_set() or time.monotonic() - self.started > self.limits.wall_s:
                 self.stop = Exit.TIMEOUT
             elif time.thread_time() - self.started_cpu > self.limits.cpu_s:
                 self.stop = Exit.CPU
@@ -129,25 +203,47 @@ class Instance:
 
     # What the instance may ask for
 
-    def read(self, fd: int, size: int) -> bytes:
+    def read(self, size: int) -> bytes:
+        """Input. Where all of it is used up and no job is there yet, wait for one."""
+        if not self.incoming and self.limits.wall_s == BOOT_S:
+            self._wait_for_job()
         data, self.incoming = self.incoming[:size], self.incoming[size:]
         return bytes(data)
 
+    def _wait_for_job(self) -> None:
+        self._ticker.__exit__()
+        woken = self._woken.wait(IDLE_S if self.warm_ups else None)
+        self._ticker.__enter__()
+        if not woken:
+            self.warm_ups -= 1
+            self.incoming = memoryview(b"w")
+        elif self._job is not None:
+            self.incoming = memoryview(b"j" + self._job.data)
+            self.limits = self._job.limits
+            self._start_clocks()
+
     def write(self, fd: int, data: bytes) -> None:
         """Take output. Beyond a limit nothing is kept and the next tick ends the run."""
-        kept, limit = (self.result, MAX_RESULT) if fd == 0 else (self.output[fd], self.limits.output_bytes)
+        kept = self.result if fd == 0 else self.output[fd]
+        limit = self.limit(fd)
         if len(kept) + len(data) > limit:
             self.stop = Exit.OUTPUT_LIMIT
         kept += data[: limit - len(kept)]
 
+    def limit(self, fd: int) -> int:
+        """How many bytes are taken from a descriptor."""
+        if fd != 0:
+            return self.limits.output_bytes
+        return MAX_RESULT if self._job is not None else MAX_BOOT_RESULT
+
     def sleep(self, seconds: float) -> None:
         """Sleep as long as the program asked for, but not beyond its end."""
         left = self.limits.wall_s - (time.monotonic() - self.started)
-        self.cancelled.wait(max(min(seconds, left + TICK_S), 0.0))
+        self._cancelled.wait(max(min(seconds, left + TICK_S), 0.0))
 
 
 def define_host(linker: wasmtime.Linker) -> None:
-    """Put this module's implementations in place of wasmtime's. They act on the instance of the calling thread.
+    """Put this package's implementations in place of wasmtime's. They act on the instance of the calling thread.
 
     None of them raises: wasmtime-py hands an exception of one thread's host function to whichever thread looks first.
     """
@@ -158,14 +254,25 @@ def define_host(linker: wasmtime.Linker) -> None:
         ("fd_read", _fd_read, [i32] * 4),
         ("fd_write", _fd_write, [i32] * 4),
         ("poll_oneoff", _poll_oneoff, [i32] * 4),
-        ("fd_fdstat_get", _fd_fdstat_get, [i32] * 2),
-        ("fd_filestat_get", _fd_filestat_get, [i32] * 2),
         ("random_get", _random_get, [i32] * 2),
         ("fd_pread", _refuse, [i32, i32, i32, i64, i32]),
         ("fd_pwrite", _refuse, [i32, i32, i32, i64, i32]),
+        ("fd_prestat_get", _files(Files.fd_prestat_get), [i32] * 2),
+        ("fd_prestat_dir_name", _files(Files.fd_prestat_dir_name), [i32] * 3),
+        ("fd_fdstat_get", _files(Files.fd_fdstat_get), [i32] * 2),
+        ("fd_filestat_get", _files(Files.fd_filestat_get), [i32] * 2),
+        ("path_filestat_get", _files(Files.path_filestat_get), [i32] * 5),
+        ("path_open", _files(Files.path_open), [i32] * 5 + [i64] * 2 + [i32] * 2),
+        ("fd_close", _files(Files.fd_close), [i32]),
+        ("fd_seek", _files(Files.fd_seek), [i32, i64, i32, i32]),
+        ("fd_readdir", _files(Files.fd_readdir), [i32] * 3 + [i64, i32]),
     ):
         kind = wasmtime.FuncType(parameters, [i32])
         linker.define_func(WASI, name, kind, _guarded(function), access_caller=True)
+
+
+def _files(call: Callable[..., int]) -> Callable[..., int]:
+    return lambda memory, *values: call(_current.instance.files, memory, *values)
 
 
 def _guarded(function: Callable[..., int]) -> Callable[..., int]:
@@ -204,10 +311,10 @@ class _Memory:
 
 def _fd_read(memory: _Memory, fd: int, vectors: int, count: int, size_at: int) -> int:
     if fd != 0:
-        return EBADF
+        return _current.instance.files.fd_read(memory, fd, vectors, count, size_at)
     size = 0
     for address, room in memory.vectors(vectors, count):
-        data = _current.instance.read(fd, room)
+        data = _current.instance.read(room)
         memory.write(address, data)
         size += len(data)
         if len(data) < room:
@@ -222,8 +329,7 @@ def _fd_write(memory: _Memory, fd: int, vectors: int, count: int, size_at: int) 
     size = 0
     for address, length in memory.vectors(vectors, count):
         instance = _current.instance
-        limit = MAX_RESULT if fd == 0 else instance.limits.output_bytes
-        instance.write(fd, memory.read(address, min(length, limit + 1)))
+        instance.write(fd, memory.read(address, min(length, instance.limit(fd) + 1)))
         size += length
     memory.write(size_at, struct.pack("<I", size))
     return 0
@@ -249,20 +355,6 @@ def _poll_oneoff(memory: _Memory, subscriptions: int, events: int, count: int, c
     for index, (user, tag) in enumerate(ready):
         memory.write(events + 32 * index, struct.pack("<QHB21x", user, 0, tag))
     memory.write(count_at, struct.pack("<I", len(ready)))
-    return 0
-
-
-def _fd_fdstat_get(memory: _Memory, fd: int, address: int) -> int:
-    if fd not in (0, 1, 2):
-        return EBADF
-    memory.write(address, struct.pack("<BxHxxxxQQ", 2, 0, (1 << 64) - 1, (1 << 64) - 1))
-    return 0
-
-
-def _fd_filestat_get(memory: _Memory, fd: int, address: int) -> int:
-    if fd not in (0, 1, 2):
-        return EBADF
-    memory.write(address, struct.pack("<QQB7xQQQQQ", 0, 0, 2, 1, 0, 0, 0, 0))
     return 0
 
 
