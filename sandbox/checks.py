@@ -8,6 +8,7 @@ value. `judge_program` does all of it over any function that can run one step.
 from __future__ import annotations
 
 import ast
+import asyncio
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
@@ -27,6 +28,8 @@ from sandbox.types import AssertCheck, CallCheck, Check, CheckResult, Outcome, P
 __all__ = ["Step", "judge", "judge_program", "parse_check", "plan", "validate_check", "verdict"]
 
 MAX_SHOWN = 400
+HEAVY = 20_000
+"""Characters of a check, or bytes of an answer, beyond which judging moves to a thread."""
 
 
 def plan(program: Program, checks: Sequence[Check]) -> list[Step]:
@@ -114,14 +117,23 @@ async def judge_program(
 ) -> Verdict:
     """Judge `program` over `execute`, which runs one step in a fresh process; stop at the first that does not pass."""
     results: list[CheckResult] = []
-    for step in plan(program, checks):
+    heavy = any(map(_is_heavy, checks))
+    for step in await asyncio.to_thread(plan, program, checks) if heavy else plan(program, checks):
         if isinstance(step.expects, Replay):
             results.append(await _replay(step, step.expects, execute))
         else:
-            results.append(judge(step, await execute(step)))
+            raw = await execute(step)
+            heavy_answer = heavy or len(raw.result or b"") + len(raw.stdout) > HEAVY
+            results.append(await asyncio.to_thread(judge, step, raw) if heavy_answer else judge(step, raw))
         if results[-1].outcome is not Outcome.PASS:
             break
     return verdict(results, isolation)
+
+
+def _is_heavy(check: Check) -> bool:
+    """Whether reading the check may take long enough to keep other tasks waiting: it is long, or it may loop."""
+    text = check.model_dump_json() if not isinstance(check, StdioCheck) else ""
+    return len(text) > HEAVY or "for " in text or "lambda" in text
 
 
 async def _replay(step: Step, script: Replay, execute: Callable[[Step], Awaitable[Raw]]) -> CheckResult:

@@ -44,14 +44,22 @@ class Prepared:
     def __init__(self, thunk: Thunk) -> None:
         self._thunk = thunk
 
-    def value(self, names: Mapping[str, Any]) -> Any:
-        """The expression's value where `names` are known. Raises Failed with the exception's text."""
+    def value(self, names: Mapping[str, Any], purse: Meter | None = None) -> Any:
+        """The expression's value where `names` are known. Raises Failed with the exception's text.
+
+        `purse` is what all evaluations for one script may spend together.
+        """
+        run = Run(names)
+        run.left = start = run.left if purse is None else min(run.left, purse.left)
         try:
-            return self._thunk(Run(names))
+            return self._thunk(run)
         except (OutOfBudget, RecursionError, MemoryError) as error:
             raise Failed(f"too much work to evaluate: {error}") from error
         except Exception as error:  # any operation on decoded values may raise; that is a fact about the program
             raise Failed(f"{type(error).__name__}: {error}") from error
+        finally:
+            if purse is not None:
+                purse.left -= start - run.left
 
 
 def prepare(node: ast.expr, known: Collection[str], modules: Mapping[str, str] | None = None) -> Prepared:

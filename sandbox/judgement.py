@@ -9,6 +9,7 @@ from typing import Any
 from sandbox.codec import MalformedFrame, Raised, Report, read_report
 from sandbox.compare import holds, show
 from sandbox.expressions import Failed
+from sandbox.functions import Meter
 from sandbox.raw import Exit, Raw
 from sandbox.replay import Ended, Replay
 from sandbox.rewrite import Assertion, Script
@@ -44,6 +45,7 @@ class _Judgement:
     def __init__(self, step: Step, raw: Raw) -> None:
         self.step = step
         self.raw = raw
+        self.purse = Meter()
 
     def result(self) -> CheckResult:
         raw = self.raw
@@ -140,9 +142,9 @@ class _Judgement:
                 return None
             return self.made(Outcome.FAIL, shown=assertion.shown, **texts)
         assert assertion.test is not None
-        names = dict(assertion.names) | {f"value{index}": values[index] for index in assertion.indexes}
+        names = assertion.known(values)
         try:
-            if assertion.test.value(names):
+            if assertion.test.value(names, self.purse):
                 return None
         except Failed as error:
             return self.made(Outcome.FAIL, str(error), shown=assertion.shown, **texts)
@@ -210,7 +212,7 @@ def verdict(results: Sequence[CheckResult], isolation: str) -> Verdict:
 
 def _texts(assertion: Assertion, values: Sequence[Any]) -> dict[str, str]:
     """What was found and wanted, for people."""
-    names = dict(assertion.names) | {f"value{index}": values[index] for index in assertion.indexes}
+    names = assertion.known(values)
     if assertion.raises:
         return {"expected": " or ".join(sorted(assertion.raises)), "actual": show(values[assertion.indexes[0]])}
     if assertion.sides is not None:

@@ -21,6 +21,7 @@ from sandbox.compare import parse, source
 from sandbox.script import Outline, is_foreign_import, outline, root, runs_unittest, uncalled_tests
 
 MAX_ROUNDS = 40
+MAX_CODE = 200_000
 
 
 class NotProxied(Exception):
@@ -176,6 +177,8 @@ def _dotted(path: tuple[Any, ...]) -> str:
 @lru_cache(maxsize=256)
 def prepare(code: str) -> Replay:
     """Make a script ready for its first round. Raises NotProxied, InvalidCheck."""
+    if len(code) > MAX_CODE:
+        raise NotProxied(f"it is longer than {MAX_CODE} characters")
     script = outline(code)
     _refuse_what_cannot_travel(script)
     tree = copy.deepcopy(script.tree)

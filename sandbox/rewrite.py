@@ -10,7 +10,7 @@ the rest is sent along in order. A script runs in one process, as its author wou
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -19,14 +19,14 @@ from sandbox.compare import exception_names
 from sandbox.errors import InvalidCheck
 from sandbox.expressions import CannotEvaluate, Failed, Prepared
 from sandbox.script import free_names, is_foreign_import, outline, root, star_names, uncalled_tests
-from sandbox.split import DO, MUTABLE, TRY, NotPure, Splitter
+from sandbox.split import DO, MUTABLE, TRY, NotPure, Splitter, holds_part, is_stand_in, stand_in
 
 MAX_SHOWN = 400
 
 
 @dataclass(frozen=True, kw_only=True)
 class Assertion:
-    """One assert: a host expression over values of the guest, which are named ``value<index>`` in it."""
+    """One assert: a host expression over values of the guest."""
 
     shown: str
     indexes: tuple[int, ...]
@@ -37,6 +37,10 @@ class Assertion:
     raises: frozenset[str] = frozenset()
     """Where not empty: the one value is an exception of one of these classes."""
 
+    def known(self, values: Sequence[Any]) -> dict[str, Any]:
+        """What the expression can see: the script's names and the guest's values."""
+        return dict(self.names) | {stand_in(index): values[index] for index in self.indexes}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Script:
@@ -46,19 +50,27 @@ class Script:
     asserts: tuple[Assertion, ...]
 
 
-@lru_cache(maxsize=512)
 def rewrite(code: str) -> Script:
     """Take `code` apart. Raises NotPure, or InvalidCheck where it does not parse."""
+    found = _rewritten(code)
+    if isinstance(found, str):
+        raise NotPure(found)
+    return found
+
+
+@lru_cache(maxsize=512)
+def _rewritten(code: str) -> Script | str:
+    """The script taken apart, or why it cannot be."""
     whole = outline(code)
     try:
         script = _Rewriter(whole.shadows)
         script.block(whole.tree.body)
         for function in uncalled_tests(whole.tree):
             script.inline(function, ast.Call(func=ast.Name(id=function.name), args=[], keywords=[], lineno=1))
-    except (CannotEvaluate, Failed) as error:
-        raise NotPure(str(error)) from None
+    except (NotPure, CannotEvaluate, Failed) as error:
+        return str(error)
     except RecursionError:
-        raise NotPure("it is nested too deep") from None
+        return "it is nested too deep"
     return Script(ops=tuple(script.ops), asserts=tuple(script.asserts))
 
 
@@ -80,10 +92,18 @@ class _Rewriter(Splitter):
     def do(self, statement: ast.stmt) -> None:
         """Have the guest run a statement. What it is given and can change lives in the guest from then on."""
         self.emit(DO, self.place(statement))
-        for name in free_names(statement) & set(self.names.host):
-            if isinstance(self.names.host[name], MUTABLE):
+        given = {name: self.names.host[name] for name in free_names(statement) & set(self.names.host)}
+        for name, value in given.items():
+            if isinstance(value, MUTABLE):
+                self.refuse_second_name(statement, name)
                 del self.names.host[name]
                 self.names.owned[name] = "value"
+
+    def refuse_second_name(self, statement: ast.stmt, name: str) -> None:
+        """What is about to change in place must not be known under another name."""
+        others = [other for key, other in self.names.host.items() if key != name]
+        if isinstance(self.names.host[name], MUTABLE) and holds_part(others, self.names.host[name]):
+            raise NotPure(f"line {statement.lineno}: {name} has a second name")
 
     # Statements that test
 
@@ -109,7 +129,7 @@ class _Rewriter(Splitter):
         sides = None
         if isinstance(split, ast.Compare) and len(split.ops) == 1:
             left, right = split.left, split.comparators[0]
-            swap = not any(name.startswith("value") for name in free_names(left))
+            swap = not any(is_stand_in(name) for name in free_names(left))
             sides = (self.prepared(right if swap else left), self.prepared(left if swap else right))
         self.asserts.append(
             Assertion(
@@ -195,6 +215,7 @@ class _Rewriter(Splitter):
         target = statement.target
         if not isinstance(target, ast.Name) or target.id not in self.names.host:
             return self.do(statement)
+        self.refuse_second_name(statement, target.id)
         read = ast.Name(id=target.id, ctx=ast.Load())
         whole = ast.BinOp(left=read, op=statement.op, right=statement.value)
         self._assign(ast.copy_location(ast.Assign(targets=[target], value=whole), statement))

@@ -10,11 +10,15 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 
 from sandbox.compare import parse
+from sandbox.errors import InvalidCheck
 
 _STAR_MODULES = frozenset(
     "bisect collections datetime functools heapq itertools math operator random re string typing".split()
 )
 _LIBRARY = sys.stdlib_module_names | {"pytest"}
+
+
+MAX_NODES = 200_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,8 +43,10 @@ class Outline:
 
 @lru_cache(maxsize=512)
 def outline(code: str) -> Outline:
-    """Read a script. Raises InvalidCheck where it does not parse."""
+    """Read a script. Raises InvalidCheck where it does not parse or is too large to be followed."""
     tree = parse(code, "the assert script", "exec")
+    if sum(1 for _ in ast.walk(tree)) > MAX_NODES:
+        raise InvalidCheck(f"the assert script has more than {MAX_NODES} parts; write several smaller checks")
     bound = _bound(tree)
     modules = _used_modules(tree) - bound
     first = _after_future_imports(tree)

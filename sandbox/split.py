@@ -21,12 +21,41 @@ from sandbox.script import free_names
 
 DO, GET, TRY, ASK = 0, 1, 2, 3
 MAX_OPS = 5_000
+MAX_SENT = 8_000_000
 MAX_TURNS = 5_000
 MUTABLE = (list, dict, set, bytearray)
 
 
 class NotPure(Exception):
     """The script needs the program in a way that cannot be taken apart. The message says where."""
+
+
+# Among container methods these are also what programs name their own; of an object they are left to the guest.
+OWN_METHODS = frozenset("copy count difference find get index intersection items keys replace union values".split())
+
+
+def stand_in(index: int) -> str:
+    """The name of a guest's value in a host expression. No script can have such a name."""
+    return f"<{index}>"
+
+
+def is_stand_in(name: str) -> bool:
+    """Whether a name is one that `stand_in` makes."""
+    return name.startswith("<") and name[1:-1].isdigit()
+
+
+def holds_part(values: list[Any], part: Any) -> bool:
+    """Whether `part`, the very object, is one of `values` or inside one."""
+    todo, seen = list(values), 0
+    while todo and seen < MAX_OPS * 10:
+        value, seen = todo.pop(), seen + 1
+        if value is part:
+            return True
+        if isinstance(value, dict):
+            todo.extend(value.values())
+        elif isinstance(value, list | tuple):
+            todo.extend(value)
+    return bool(todo)
 
 
 @dataclass
@@ -65,6 +94,8 @@ class Splitter:
         self.ops: list[tuple[int, str]] = []
         self.values = 0
         self.placed: dict[str, Any] = {}
+        self.sent = 0
+        self.purse = Meter()
         self.reading: frozenset[str] = frozenset()
         self.fresh = 0
 
@@ -89,6 +120,9 @@ class Splitter:
     def emit(self, op: int, text: str) -> None:
         if len(self.ops) >= MAX_OPS:
             raise NotPure(f"it makes more than {MAX_OPS} calls")
+        self.sent += len(text)
+        if self.sent > MAX_SENT:
+            raise NotPure(f"it gives the program more than {MAX_SENT} characters")
         self.ops.append((op, text))
 
     def place(self, node: ast.AST) -> str:
@@ -117,16 +151,16 @@ class Splitter:
         """Let the guest compute `node`; the name that stands for its value on the host."""
         self.emit(op, self.place(node))
         self.values += 1
-        return ast.Name(id=f"value{self.values - 1}", ctx=ast.Load())
+        return ast.Name(id=stand_in(self.values - 1), ctx=ast.Load())
 
     # The host's share
 
     def host(self, node: ast.expr) -> Any:
         """The value of an expression that needs nothing of the guest. Raises CannotEvaluate, Failed."""
-        return self.prepared(node).value(self.names.host)
+        return self.prepared(node).value(self.names.host, self.purse)
 
     def prepared(self, node: ast.expr) -> Prepared:
-        values = {name for name in free_names(node) if name.startswith("value") and name[5:].isdigit()}
+        values = set(filter(is_stand_in, free_names(node)))
         return prepare(node, set(self.names.host) | values, self.names.modules)
 
     def part(self, node: Any) -> Any:
@@ -156,7 +190,10 @@ class Splitter:
         """Split a call that needs the guest somewhere."""
         target = node.func
         if isinstance(target, ast.Attribute) and self.needs_guest(target.value):
-            if not (target.attr in METHOD_NAMES and self.is_value(target.value)):
+            if target.attr.startswith("__"):
+                raise NotPure(f"it calls {target.attr}")
+            hosts = METHOD_NAMES if self.is_value(target.value) else METHOD_NAMES - OWN_METHODS
+            if target.attr not in hosts:
                 return self.guest(node)
             made = copy.copy(node)
             made.func = ast.Attribute(value=self.part(target.value), attr=target.attr, ctx=ast.Load())
@@ -243,7 +280,7 @@ class Splitter:
         renamed: dict[str, ast.expr] = {}
         for name in free_names(node) & set(self.names.host):
             self.fresh += 1
-            frozen = f"{name}__{self.fresh}"
+            frozen = f"<{name} {self.fresh}>"
             outer.host[frozen] = self.names.host[name]
             renamed[name] = ast.Name(id=frozen, ctx=ast.Load())
         return _Renamer(renamed).visit(copy.deepcopy(node)) if renamed else node

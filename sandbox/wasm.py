@@ -23,15 +23,14 @@ from sandbox.checks import Step, judge_program
 from sandbox.errors import SandboxBusy, SandboxMisconfigured, SandboxUnavailable
 from sandbox.raw import Exit, Raw
 from sandbox.types import Check, Limits, Program, Verdict
-from sandbox.wasm_files import Library
 from sandbox.wasm_run import Instance, Job, Ticker, define_host
 from sandbox.wasm_runtime import load_module, make_engine
 
 MAX_WAITING = 256
 GUEST, JUDGE = ("encode", "child"), ("testing", "judge")
 """Guest modules that every instance loads, and those that only judges need."""
-WARM_UPS = ("typing", "collections", "math", "re", "itertools", "heapq", "bisect", "string", "dataclasses", "random")
-"""What programs import most often, in the order in which idle instances import it."""
+WARM_UPS = ("typing",)
+"""What idle instances import: what programs import most, and it brings collections, functools, re and enum."""
 
 _READ = """\
 import posix, marshal, sys
@@ -64,14 +63,8 @@ sys.modules["sandbox.guest.child"].run_step(*step, 0)
 posix._exit(0)
 """
 COMPILE = _READ + """\
-archive = posix.open("/usr/local/lib/python312.zip", posix.O_RDONLY)
-data = b""
-while part := posix.read(archive, 1 << 20):
-    data += part
 codes = [marshal.dumps(compile(text, name, "exec", dont_inherit=True)) for name, text in message()]
-data = marshal.dumps((codes, data))
-while data:
-    data = data[posix.write(0, data):]
+posix.write(0, marshal.dumps(codes))
 posix._exit(0)
 """
 
@@ -176,7 +169,7 @@ class _Running:
     """An instance in a thread of its own."""
 
     def __init__(self, shared: _Shared, memory_mb: int, seed: int | None) -> None:
-        self.instance = Instance(shared.boot, memory_mb, shared.library, len(WARM_UPS), seed)
+        self.instance = Instance(shared.boot, memory_mb, len(WARM_UPS), seed)
         raw: Future[Raw] = Future()
         self.ended = asyncio.wrap_future(raw)
 
@@ -205,35 +198,35 @@ class _Shared:
         define_host(linker)
         self.prepared = linker.instantiate_pre(load_module(self.engine, cache))
         self.ticker = Ticker(self.engine)
-        codes, archive = self._compile([*GUEST, *JUDGE])
-        self.library = Library(archive)
+        codes = self._compile([*GUEST, *JUDGE])
         packages = [("sandbox", None), ("sandbox.guest", None)]
         self.boot = _message(([*packages, *codes[: len(GUEST)]], list(WARM_UPS)))
         self._judge_modules = codes[len(GUEST) :]
 
-    def _compile(self, names: list[str]) -> tuple[list[tuple[str, bytes]], bytes]:
-        """What only the Python inside can say: the guest's modules as its own code, and its standard library."""
+    def _compile(self, names: list[str]) -> list[tuple[str, bytes]]:
+        """The guest's modules as code of the Python inside, which compiles them once here rather than every time."""
         folder = resources.files("sandbox.guest")
         texts = [(f"sandbox.guest.{name}", folder.joinpath(f"{name}.py").read_text("utf-8")) for name in names]
         instance = Instance(_message(texts), Limits().memory_mb)
         raw = instance.run(self.ticker, self.engine, self.prepared, _argv(COMPILE))
         if raw.exit is not Exit.EXITED or raw.result is None:
             raise SandboxUnavailable(f"Python in WebAssembly does not start: {raw.stderr.decode(errors='replace')}")
-        codes, archive = marshal.loads(raw.result)  # written by our own code, before any candidate was there
-        return [(name, code) for (name, _), code in zip(texts, codes, strict=True)], archive
+        codes = marshal.loads(raw.result)  # written by our own code, before any candidate was there
+        return [(name, code) for (name, _), code in zip(texts, codes, strict=True)]
 
     def job(self, step: Step) -> bytes:
         """What an instance reads of a step: extra modules and the arguments of `run_step`, then standard input."""
-        stdin = step.payload.get("stdin", "").encode("utf-8", "surrogateescape")
+        stdin = str(step.payload.get("stdin", "")).encode("utf-8", "surrogateescape")
         payload = {key: value for key, value in step.payload.items() if key != "stdin"}
         modules = self._judge_modules if step.kind in ("judge", "script") else []
-        return _message((modules, (step.source, step.kind, payload))) + stdin
+        message = _message((modules, (step.source, step.kind, payload)))
+        return message + stdin
 
 
 def _message(value: Any) -> bytes:
-    data: bytes = marshal.dumps(value)
+    data = marshal.dumps(value)
     return len(data).to_bytes(4, "little") + data
 
 
 def _argv(code: str) -> list[str]:
-    return ["python", "-P", "-s", "-S", "-B", "-c", code]
+    return ["python", "-I", "-S", "-B", "-c", code]

@@ -1,8 +1,8 @@
 """One program in one WebAssembly instance: what it may read and write, and when it has to stop.
 
-The instance gets no directory of the host and no socket, only three descriptors: 0 gives the job and then the program's
-standard input, and takes the result frame; 1 and 2 are its output. They, sleeping and random numbers are implemented
-here, the standard library's files in `wasm_files`; clock, arguments and exit are wasmtime's.
+The instance gets no directory and no socket, only three descriptors: 0 gives the job and then the program's standard
+input, and takes the result frame; 1 and 2 are its output. Reading, writing, sleeping and random numbers are implemented
+here; clock, arguments and exit are wasmtime's. The standard library lies inside the runtime.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from wasmtime import _ffi as ffi
 
 from sandbox.raw import Exit, Raw
 from sandbox.types import Limits
-from sandbox.wasm_files import EBADF, ROOT, Files, Library
 
 TICK_S = 0.01
 BOOT_S = 60.0
@@ -29,10 +28,9 @@ BOOT_S = 60.0
 IDLE_S = 0.02
 """Seconds without a job after which an instance warms up further."""
 MAX_RESULT = 4 << 20
-MAX_BOOT_RESULT = 16 << 20
 PAGE = 65_536
 WASI = "wasi_snapshot_preview1"
-EFAULT = 21
+EBADF, EFAULT = 8, 21
 
 _current = threading.local()
 _EpochCallback = ctypes.CFUNCTYPE(
@@ -98,10 +96,7 @@ class Instance:
     moment, so that a waiting instance is a warm one and a busy sandbox spends nothing on it. Clocks start with the job.
     """
 
-    def __init__(
-        self, boot: bytes, memory_mb: int, library: Library | None = None, warm_ups: int = 0, seed: int | None = None
-    ) -> None:
-        self.files = Files(library)
+    def __init__(self, boot: bytes, memory_mb: int, warm_ups: int = 0, seed: int | None = None) -> None:
         self.incoming = memoryview(boot)
         self.memory_mb = memory_mb
         self.warm_ups = warm_ups
@@ -135,7 +130,6 @@ class Instance:
             store.set_limits(memory_size=self.memory_mb << 20)
             wasi = wasmtime.WasiConfig()
             wasi.argv = argv
-            wasi.env = [("PYTHONPATH", ROOT)]
             store.set_wasi(wasi)
             callback = self._watch(store)
             trap, code = "", 0
@@ -232,9 +226,7 @@ class Instance:
 
     def limit(self, fd: int) -> int:
         """How many bytes are taken from a descriptor."""
-        if fd != 0:
-            return self.limits.output_bytes
-        return MAX_RESULT if self._job is not None else MAX_BOOT_RESULT
+        return MAX_RESULT if fd == 0 else self.limits.output_bytes
 
     def sleep(self, seconds: float) -> None:
         """Sleep as long as the program asked for, but not beyond its end."""
@@ -257,22 +249,9 @@ def define_host(linker: wasmtime.Linker) -> None:
         ("random_get", _random_get, [i32] * 2),
         ("fd_pread", _refuse, [i32, i32, i32, i64, i32]),
         ("fd_pwrite", _refuse, [i32, i32, i32, i64, i32]),
-        ("fd_prestat_get", _files(Files.fd_prestat_get), [i32] * 2),
-        ("fd_prestat_dir_name", _files(Files.fd_prestat_dir_name), [i32] * 3),
-        ("fd_fdstat_get", _files(Files.fd_fdstat_get), [i32] * 2),
-        ("fd_filestat_get", _files(Files.fd_filestat_get), [i32] * 2),
-        ("path_filestat_get", _files(Files.path_filestat_get), [i32] * 5),
-        ("path_open", _files(Files.path_open), [i32] * 5 + [i64] * 2 + [i32] * 2),
-        ("fd_close", _files(Files.fd_close), [i32]),
-        ("fd_seek", _files(Files.fd_seek), [i32, i64, i32, i32]),
-        ("fd_readdir", _files(Files.fd_readdir), [i32] * 3 + [i64, i32]),
     ):
         kind = wasmtime.FuncType(parameters, [i32])
         linker.define_func(WASI, name, kind, _guarded(function), access_caller=True)
-
-
-def _files(call: Callable[..., int]) -> Callable[..., int]:
-    return lambda memory, *values: call(_current.instance.files, memory, *values)
 
 
 def _guarded(function: Callable[..., int]) -> Callable[..., int]:
@@ -311,7 +290,7 @@ class _Memory:
 
 def _fd_read(memory: _Memory, fd: int, vectors: int, count: int, size_at: int) -> int:
     if fd != 0:
-        return _current.instance.files.fd_read(memory, fd, vectors, count, size_at)
+        return EBADF
     size = 0
     for address, room in memory.vectors(vectors, count):
         data = _current.instance.read(room)

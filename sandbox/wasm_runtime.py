@@ -85,7 +85,8 @@ def _store(path: Path, data: bytes) -> None:
         with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
             try:
                 file.write(data)
-                file.close()
+                file.flush()
+                os.fsync(file.fileno())
                 os.replace(file.name, path)
             except OSError:
                 os.unlink(file.name)

@@ -179,7 +179,14 @@ def test_judging_stops_at_the_first_that_does_not_pass() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["f(2) == 4", " f(2) == 4\n", "assert f(2) == 4", "f(2) is None and f(3)[0] > 1", "not f(2)", "abs(f(2) - 4) < 1e-6"],
+    [
+        "f(2) == 4",
+        " f(2) == 4\n",
+        "assert f(2) == 4",
+        "f(2) is None and f(3)[0] > 1",
+        "not f(2)",
+        "abs(f(2) - 4) < 1e-6",
+    ],
 )
 def test_parse_check(text: str) -> None:
     check = parse_check(text)
