@@ -19,6 +19,7 @@ class TrainConfig(BaseModel):
     ignored: tuple[str, ...] = ("index",)  # never read: the order of sampling says nothing about a program
     embeddings: bool = True  # False trains a field for servers that give no states
     components: int | None = Field(default=128, ge=1)  # principal components kept of the embedding; None = all dims
+    embedding_weight: float = Field(default=8.0, gt=0)  # variance of the whole embedding beside 1 for each scalar
     shape: Shape = Shape()
     members: int = Field(default=5, ge=2)  # networks averaged; spread needs two
 
@@ -31,9 +32,7 @@ class TrainConfig(BaseModel):
     batch: int = Field(default=32, ge=1)  # problems a step
     weight_decay: float = Field(default=0.0, ge=0)  # decoupled
 
-    l2: float = Field(
-        default=0.2, ge=0
-    )  # on weights, in the loss: Adam's steps outrun decoupled decay at any sane rate
+    l2: float = Field(default=0.05, ge=0)  # on weights, in the loss: Adam's steps outrun any sane decoupled decay
     listwise: float = Field(default=0.3, ge=0)  # weight of the within-problem loss beside log loss
     fault_weight: float = Field(default=0.0, ge=0)  # weight of the auxiliary outcome loss; needs rank_hidden
 

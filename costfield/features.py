@@ -8,6 +8,7 @@ A field trained on raw fingerprints spends itself on difficulty, which is easy t
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -28,7 +29,7 @@ class FeatureMap:
     indicator); any other scalar must be there.
     """
 
-    rank_scale: Floats  # (d,) 1 / within-task standard deviation
+    rank_scale: Floats  # (d,) 1 / within-task standard deviation; with `task_scale` or the bases, × balance
     rank_basis: Floats  # (d, p) principal directions of sibling differences; (d, 0) = none, all d are used
     task_mean: Floats  # (d,)
     task_scale: Floats  # (d,) 1 / standard deviation of task means
@@ -39,8 +40,12 @@ class FeatureMap:
     optional: Bools  # (s,)
 
     @classmethod
-    def fit(cls, examples: Examples, components: int | None) -> FeatureMap:
-        """Measure the statistics on training rows; each task weighs the same. `components` = None keeps all d."""
+    def fit(cls, examples: Examples, components: int | None, embedding_weight: float) -> FeatureMap:
+        """Measure the statistics on training rows; each task weighs the same. `components` = None keeps all d.
+
+        Scalars are given variance 1 each and the embedding `embedding_weight` in all: under one L2 penalty, hundreds
+        of dimensions of variance 1 would drown the few scalars whenever problems are few.
+        """
         task = examples.codes()
         tasks = int(task.max()) + 1
         equal = 1.0 / (np.bincount(task)[task] * tasks)  # (n,) sums to 1, each task alike
@@ -55,12 +60,16 @@ class FeatureMap:
         apart = np.nan_to_num(examples.scalars - means[task]).astype(np.float64)
         level: F64 = np.nanmean(means, axis=0, dtype=np.float64)
         size = np.sqrt(np.nanmean(np.square(examples.scalars, dtype=np.float64), axis=0))  # (s,)
+        rank_basis = _basis(within * rank_scale * np.sqrt(equal * len(task))[:, None], components)
+        task_basis = _basis((centre - task_mean) * task_scale, components)
+        rank_scale, rank_basis = _balanced(rank_scale, rank_basis, embedding_weight)
+        task_scale, task_basis = _balanced(task_scale, task_basis, embedding_weight)
         return cls(
             rank_scale=rank_scale,
-            rank_basis=_basis(within * rank_scale * np.sqrt(equal * len(task))[:, None], components),
+            rank_basis=rank_basis,
             task_mean=task_mean,
             task_scale=task_scale,
-            task_basis=_basis((centre - task_mean) * task_scale, components),
+            task_basis=task_basis,
             scalar_rank_scale=_inverse(np.sqrt(equal @ np.square(apart)), size),
             scalar_task_mean=level.astype(np.float32),
             scalar_task_scale=_inverse(np.nanstd(means, axis=0, dtype=np.float64), size),
@@ -129,6 +138,13 @@ def _inverse(deviation: F64, magnitude: F64) -> Floats:
     alive = deviation > 1e-6 * np.abs(magnitude) + 1e-30
     scale: Floats = np.where(alive, 1 / np.where(alive, deviation, 1), 0).astype(np.float32)
     return scale
+
+
+def _balanced(scale: Floats, basis: Floats, weight: float) -> tuple[Floats, Floats]:
+    """Scale and basis changed so that the projected embedding has variance `weight` in all."""
+    used = basis.shape[1] or max(int((scale > 0).sum()), 1)
+    factor = np.float32(math.sqrt(weight / used))
+    return (scale, basis * factor) if basis.shape[1] else (scale * factor, basis)
 
 
 def _project(values: Floats, basis: Floats) -> Floats:

@@ -30,7 +30,7 @@ from costfield.card import SCHEMA_VERSION, Card, CodeCard, DataCard, Gate, cavea
 from costfield.config import TrainConfig
 from costfield.data import Examples, kfold, require_disjoint, require_trainable, split, split_rows, unavailable
 from costfield.ensemble import Ensemble, Estimates, member_logits
-from costfield.errors import InvalidExamples
+from costfield.errors import InvalidExamples, TooFewProblems
 from costfield.evaluate import Evaluation, evaluate
 from costfield.features import FeatureMap
 from costfield.field import CostField, pack
@@ -158,7 +158,7 @@ def validation_loss(network: Network, validation: Batch) -> float:
 def fit(examples: Examples, config: TrainConfig, seed: int) -> Ensemble:
     """An ensemble, calibrated on problems that no member trained on or stopped by."""
     rest, held_out = split(examples, (1 - config.calibration, config.calibration), seed)
-    features = FeatureMap.fit(rest, config.components)
+    features = FeatureMap.fit(rest, config.components, config.embedding_weight)
     with threads(config.threads):
         members = fit_members(rest, features, config, seed)
     codes = held_out.codes()
@@ -177,6 +177,8 @@ def fit_members(examples: Examples, features: FeatureMap, config: TrainConfig, s
         rows = split_rows(examples, (1 - config.validation, config.validation), seed + 1000 + member)
         require_disjoint(*(examples.take(part) for part in rows))
         training, validation = (everything.take(torch.from_numpy(np.unique(codes[part]))) for part in rows)
+        if not (training.mixed.any() and validation.mixed.any()):
+            raise TooFewProblems("so few groups hold mixed problems that a validation part has none; label more")
         members.append(fit_member(training, validation, config, faults=len(names), seed=seed + member))
     return members
 

@@ -10,8 +10,10 @@ from costfield.features import FeatureMap
 from tests.support.labelled import labelled
 
 
-def views(examples: Examples, components: int | None = None) -> tuple[FeatureMap, np.ndarray, np.ndarray]:
-    features = FeatureMap.fit(examples, components)
+def views(
+    examples: Examples, components: int | None = None, weight: float = 12.0
+) -> tuple[FeatureMap, np.ndarray, np.ndarray]:
+    features = FeatureMap.fit(examples, components, weight)  # 12 dimensions of weight 12: each has variance 1
     return features, *features(examples.embeddings, examples.scalars, examples.codes())
 
 
@@ -95,7 +97,7 @@ def test_costfield_principal_directions_are_those_of_a_full_decomposition(proble
     mixing = np.linalg.qr(rng.standard_normal((60, 60)))[0]
     embeddings = (rng.standard_normal((problems * 6, 60)) * spread**2) @ mixing
     examples = labelled(problems=problems, embeddings=embeddings)
-    features, rank, _ = views(examples, components=5)
+    features, rank, _ = views(examples, components=5, weight=5.0)
     basis = features.rank_basis.astype(np.float64)
     assert basis.shape == (60, 5)
     centred = examples.embeddings - np.repeat(examples.embeddings.reshape(problems, 6, 60).mean(1), 6, 0)
@@ -103,9 +105,17 @@ def test_costfield_principal_directions_are_those_of_a_full_decomposition(proble
     ours = basis / np.linalg.norm(basis, axis=0)
     assert np.linalg.svd(exact[:5] @ ours, compute_uv=False) == pytest.approx(np.ones(5), abs=0.02)
     assert np.square(rank[:, :5]).mean() == pytest.approx(1, abs=0.01)
-    assert np.array_equal(basis, FeatureMap.fit(examples, 5).rank_basis)
+    assert np.array_equal(basis, FeatureMap.fit(examples, 5, 5.0).rank_basis)
 
 
 def test_costfield_embeddings_that_never_differ_give_no_direction() -> None:
     features, rank, _ = views(labelled(problems=5, embeddings=np.ones((30, 12))), components=4)
     assert (rank[:, : features.widths[0] - 3] == 0).all()
+
+
+@pytest.mark.parametrize("components", [None, 4])
+def test_costfield_embedding_has_the_weight_it_is_given_beside_the_scalars(components: int | None) -> None:
+    _, rank, task = views(labelled(problems=200), components, weight=3.0)
+    for view in (rank, task):
+        assert np.square(view[:, :-3]).mean(axis=0).sum() == pytest.approx(3, abs=0.05)
+        assert np.square(view[:, -3:]).mean(axis=0) == pytest.approx(np.ones(3), abs=0.02)

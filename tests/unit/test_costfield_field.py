@@ -88,7 +88,7 @@ def test_costfield_what_cannot_be_costed_is_refused_by_name(field: CostField) ->
         with pytest.raises(InvalidFingerprint, match=r"expected embeddings \(k, 12\) and scalars \(k, 3\)"):
             field.costs(*bad)
     with pytest.raises(InvalidFingerprint, match="not finite"):
-        field.costs(np.full((2, 12), [[3e38], [-3e38]]), siblings(2)[1])
+        field.costs(siblings(2)[0], [[3e38, 1, 1], [-3e38, 1, 1]])
 
 
 def test_costfield_saved_and_loaded_says_the_same(field: CostField, saved: Path) -> None:

@@ -15,7 +15,7 @@ from tests.support.labelled import labelled
 
 def batch_of(**columns: object) -> Batch:
     examples = labelled(**columns)  # type: ignore[arg-type]
-    return Batch.of_examples(examples, FeatureMap.fit(examples, None), ("ERROR", "FAIL", "PASS"))
+    return Batch.of_examples(examples, FeatureMap.fit(examples, None, 12.0), ("ERROR", "FAIL", "PASS"))
 
 
 def test_costfield_within_problem_loss_is_the_chance_a_softmax_errs() -> None:
