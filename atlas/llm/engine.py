@@ -63,7 +63,7 @@ class EmbeddedEngine:
             process = await anyio.to_thread.run_sync(
                 lambda: subprocess.Popen(
                     command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said,
-                    # Threads that wait by spinning keep the ones that they wait for off a busy machine's cores: ten times slower.
+                    # Threads that spin while they wait keep those that they wait for off a busy machine's cores.
                 env={"OMP_WAIT_POLICY": "passive", **os.environ, KEY_VARIABLE: key}, start_new_session=True,
                 )
             )
