@@ -18,11 +18,12 @@ from sandbox.codec import MalformedFrame, Raised, read_report
 from sandbox.compare import parse, validate_expected
 from sandbox.errors import InvalidCheck
 from sandbox.judgement import Step, judge, told, verdict
+from sandbox.names import NotPure
 from sandbox.raw import Exit, Raw
 from sandbox.replay import Ended, NotProxied, Replay
 from sandbox.rewrite import rewrite
 from sandbox.script import outline
-from sandbox.split import ASK, DO, GET, TRY, NotPure
+from sandbox.split import ASK, DO, GET, TRY
 from sandbox.types import AssertCheck, CallCheck, Check, CheckResult, Outcome, Program, StdioCheck, Verdict
 
 __all__ = ["Step", "judge", "judge_program", "parse_check", "plan", "validate_check", "verdict"]

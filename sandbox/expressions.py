@@ -14,7 +14,8 @@ from typing import Any
 
 from sandbox import functions
 from sandbox.codec import hashable
-from sandbox.functions import BUILTINS, METHOD_NAMES, MODULES, Lambda, Meter, OutOfBudget
+from sandbox.functions import BUILTINS, METHOD_NAMES, MODULES, Lambda
+from sandbox.meter import Meter, OutOfBudget, unpacker
 
 STEP = 4
 """Units that one step of the interpreter costs: about four times what touching an element does."""
@@ -254,7 +255,7 @@ class _Preparer:
         levels = []
         for loop in node.generators:
             source = inner.expr(loop.iter)
-            target = functions.unpacker(loop.target)
+            target = unpacker(loop.target)
             if target is None or loop.is_async:
                 raise CannotEvaluate("the target of a comprehension")
             inner = _Preparer(inner.known | target.names, self.modules)

@@ -9,7 +9,7 @@ from typing import Any
 from sandbox.codec import MalformedFrame, Raised, Report, read_report
 from sandbox.compare import holds, show
 from sandbox.expressions import Failed
-from sandbox.functions import Meter
+from sandbox.meter import Meter
 from sandbox.raw import Exit, Raw
 from sandbox.replay import Ended, Replay
 from sandbox.rewrite import Assertion, Script

@@ -18,8 +18,9 @@ from typing import Any
 from sandbox.compare import exception_names
 from sandbox.errors import InvalidCheck
 from sandbox.expressions import CannotEvaluate, Failed, Prepared
-from sandbox.script import free_names, is_foreign_import, outline, root, star_names, uncalled_tests
-from sandbox.split import DO, MUTABLE, TRY, NotPure, Splitter, holds_part, is_stand_in, stand_in
+from sandbox.names import NotPure, holds_part, is_stand_in, stand_in
+from sandbox.script import free_names, outline, root, uncalled_tests
+from sandbox.split import DO, MUTABLE, TRY, Splitter
 
 MAX_SHOWN = 400
 
@@ -221,41 +222,10 @@ class _Rewriter(Splitter):
         self._assign(ast.copy_location(ast.Assign(targets=[target], value=whole), statement))
 
     def _import(self, statement: ast.Import) -> None:
-        for alias in statement.names:
-            name = alias.asname or alias.name.split(".")[0]
-            self.names.forget(name)
-            self.names.modules[name] = alias.name if alias.asname else name
-            if not is_foreign_import(statement):
-                self.names.imports[name] = f"import {alias.name}" + (f" as {alias.asname}" if alias.asname else "")
+        self.names.bind_import(statement)
 
     def _importfrom(self, statement: ast.ImportFrom) -> None:
-        """Names of the standard library; what is imported from anywhere else is taken to be the program's."""
-        module = statement.module or ""
-        if module == "__future__":
-            return
-        foreign = is_foreign_import(statement)
-        for alias in statement.names:
-            if alias.name == "*":
-                self.star(module, foreign)
-                continue
-            name = alias.asname or alias.name
-            self.names.forget(name)
-            if not foreign:
-                self.names.modules[name] = f"{module}.{alias.name}"
-                self.names.imports[name] = f"from {module} import {alias.name} as {name}"
-            elif alias.asname:
-                self.names.alias[name] = ast.Name(id=alias.name, ctx=ast.Load())
-
-    def star(self, module: str, foreign: bool) -> None:
-        """``from module import *``: of the program, or of a module that is harmless to look into."""
-        if foreign:
-            return
-        if not star_names(module):
-            raise NotPure(f"from {module} import *")
-        for name in star_names(module):
-            self.names.forget(name)
-            self.names.modules[name] = f"{module}.{name}"
-            self.names.imports[name] = f"from {module} import {name}"
+        self.names.bind_import_from(statement)
 
     def _functiondef(self, statement: ast.FunctionDef) -> None:
         self.names.forget(statement.name)

@@ -11,12 +11,13 @@ import ast
 import builtins
 import copy
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
 from sandbox.compare import source
 from sandbox.expressions import Prepared, prepare
-from sandbox.functions import BUILTINS, METHOD_NAMES, MODULES, Meter, unpacker
+from sandbox.functions import BUILTINS, METHOD_NAMES, MODULES
+from sandbox.meter import Meter, unpacker
+from sandbox.names import Names, NotPure, is_stand_in, stand_in
 from sandbox.script import free_names
 
 DO, GET, TRY, ASK = 0, 1, 2, 3
@@ -26,63 +27,8 @@ MAX_TURNS = 5_000
 MUTABLE = (list, dict, set, bytearray)
 
 
-class NotPure(Exception):
-    """The script needs the program in a way that cannot be taken apart. The message says where."""
-
-
 # Among container methods these are also what programs name their own; of an object they are left to the guest.
 OWN_METHODS = frozenset("copy count difference find get index intersection items keys replace union values".split())
-
-
-def stand_in(index: int) -> str:
-    """The name of a guest's value in a host expression. No script can have such a name."""
-    return f"<{index}>"
-
-
-def is_stand_in(name: str) -> bool:
-    """Whether a name is one that `stand_in` makes."""
-    return name.startswith("<") and name[1:-1].isdigit()
-
-
-def holds_part(values: list[Any], part: Any) -> bool:
-    """Whether `part`, the very object, is one of `values` or inside one."""
-    todo, seen = list(values), 0
-    while todo and seen < MAX_OPS * 10:
-        value, seen = todo.pop(), seen + 1
-        if value is part:
-            return True
-        if isinstance(value, dict):
-            todo.extend(value.values())
-        elif isinstance(value, list | tuple):
-            todo.extend(value)
-    return bool(todo)
-
-
-@dataclass
-class Names:
-    """What the names of a script mean at one point of it. A name in none of these is the program's, or built in."""
-
-    host: dict[str, Any] = field(default_factory=dict)
-    """Names whose value is known here."""
-    owned: dict[str, str] = field(default_factory=dict)
-    """Names that live in the guest: "value" where plain data is to be expected, else "object"."""
-    alias: dict[str, ast.expr] = field(default_factory=dict)
-    """Names that stand for a name of the program, such as the parameter of ``check(candidate)``."""
-    modules: dict[str, str] = field(default_factory=dict)
-    imports: dict[str, str] = field(default_factory=dict)
-    functions: dict[str, ast.FunctionDef] = field(default_factory=dict)
-    closed: set[str] = field(default_factory=set)
-    """Names that cannot be followed, such as what ``as error`` binds."""
-
-    def scope(self) -> Names:
-        """The names as a function called at this point would see them."""
-        return Names(**{name: copy.copy(part) for name, part in vars(self).items()})
-
-    def forget(self, name: str) -> None:
-        """The name is about to be bound anew."""
-        for part in (self.host, self.owned, self.alias, self.modules, self.imports, self.functions):
-            part.pop(name, None)
-        self.closed.discard(name)
 
 
 class Splitter:

@@ -23,7 +23,8 @@ from sandbox.checks import Step, judge_program
 from sandbox.errors import SandboxBusy, SandboxMisconfigured, SandboxUnavailable
 from sandbox.raw import Exit, Raw
 from sandbox.types import Check, Limits, Program, Verdict
-from sandbox.wasm_run import Instance, Job, Ticker, define_host
+from sandbox.wasm_host import define_host
+from sandbox.wasm_run import Instance, Job, Ticker
 from sandbox.wasm_runtime import load_module, make_engine
 
 MAX_WAITING = 256

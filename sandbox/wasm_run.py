@@ -10,10 +10,8 @@ from __future__ import annotations
 import ctypes
 import os
 import random
-import struct
 import threading
 import time
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import wasmtime
@@ -21,6 +19,7 @@ from wasmtime import _ffi as ffi
 
 from sandbox.raw import Exit, Raw
 from sandbox.types import Limits
+from sandbox.wasm_host import current
 
 TICK_S = 0.01
 BOOT_S = 60.0
@@ -29,10 +28,7 @@ IDLE_S = 0.02
 """Seconds without a job after which an instance warms up further."""
 MAX_RESULT = 4 << 20
 PAGE = 65_536
-WASI = "wasi_snapshot_preview1"
-EBADF, EFAULT = 8, 21
 
-_current = threading.local()
 _EpochCallback = ctypes.CFUNCTYPE(
     ctypes.c_size_t,
     ctypes.POINTER(ffi.wasmtime_context_t),
@@ -124,7 +120,7 @@ class Instance:
         """Run to the end, or to the first limit."""
         self._start_clocks()
         self._ticker = ticker
-        _current.instance = self
+        current.instance = self
         memory = None
         with ticker, wasmtime.Store(engine) as store:
             store.set_limits(memory_size=self.memory_mb << 20)
@@ -143,7 +139,7 @@ class Instance:
             except (wasmtime.WasmtimeError, wasmtime.Trap) as error:
                 trap = str(error)
             finally:
-                _current.instance = None
+                current.instance = None
                 del callback
             peak = memory.data_len(store) if isinstance(memory, wasmtime.Memory) else 0
         return self._report(trap, code, peak)
@@ -232,115 +228,3 @@ class Instance:
         """Sleep as long as the program asked for, but not beyond its end."""
         left = self.limits.wall_s - (time.monotonic() - self.started)
         self._cancelled.wait(max(min(seconds, left + TICK_S), 0.0))
-
-
-def define_host(linker: wasmtime.Linker) -> None:
-    """Put this package's implementations in place of wasmtime's. They act on the instance of the calling thread.
-
-    None of them raises: wasmtime-py hands an exception of one thread's host function to whichever thread looks first.
-    """
-    linker.define_wasi()
-    linker.allow_shadowing = True
-    i32, i64 = wasmtime.ValType.i32(), wasmtime.ValType.i64()
-    for name, function, parameters in (
-        ("fd_read", _fd_read, [i32] * 4),
-        ("fd_write", _fd_write, [i32] * 4),
-        ("poll_oneoff", _poll_oneoff, [i32] * 4),
-        ("random_get", _random_get, [i32] * 2),
-        ("fd_pread", _refuse, [i32, i32, i32, i64, i32]),
-        ("fd_pwrite", _refuse, [i32, i32, i32, i64, i32]),
-    ):
-        kind = wasmtime.FuncType(parameters, [i32])
-        linker.define_func(WASI, name, kind, _guarded(function), access_caller=True)
-
-
-def _guarded(function: Callable[..., int]) -> Callable[..., int]:
-    def call(caller: wasmtime.Caller, *values: int) -> int:
-        try:
-            return function(_Memory(caller), *values)
-        except Exception:  # noqa: BLE001 - a bad address of the guest; see define_host
-            return EFAULT
-
-    return call
-
-
-class _Memory:
-    """The memory of the calling instance. Addresses are the guest's and may be anything."""
-
-    def __init__(self, caller: wasmtime.Caller) -> None:
-        self.caller = caller
-        self.memory: Any = caller["memory"]
-
-    def read(self, address: int, size: int) -> bytes:
-        address &= 0xFFFFFFFF
-        found = bytes(self.memory.read(self.caller, address, address + size))
-        if len(found) != size:
-            raise IndexError(address)
-        return found
-
-    def write(self, address: int, data: bytes) -> None:
-        self.memory.write(self.caller, data, address & 0xFFFFFFFF)
-
-    def vectors(self, address: int, count: int) -> list[tuple[int, int]]:
-        if not 0 <= count <= 1_024:
-            raise IndexError(count)
-        numbers = struct.unpack(f"<{2 * count}I", self.read(address, 8 * count))
-        return list(zip(numbers[::2], numbers[1::2], strict=True))
-
-
-def _fd_read(memory: _Memory, fd: int, vectors: int, count: int, size_at: int) -> int:
-    if fd != 0:
-        return EBADF
-    size = 0
-    for address, room in memory.vectors(vectors, count):
-        data = _current.instance.read(room)
-        memory.write(address, data)
-        size += len(data)
-        if len(data) < room:
-            break
-    memory.write(size_at, struct.pack("<I", size))
-    return 0
-
-
-def _fd_write(memory: _Memory, fd: int, vectors: int, count: int, size_at: int) -> int:
-    if fd not in (0, 1, 2):
-        return EBADF
-    size = 0
-    for address, length in memory.vectors(vectors, count):
-        instance = _current.instance
-        instance.write(fd, memory.read(address, min(length, instance.limit(fd) + 1)))
-        size += length
-    memory.write(size_at, struct.pack("<I", size))
-    return 0
-
-
-def _poll_oneoff(memory: _Memory, subscriptions: int, events: int, count: int, count_at: int) -> int:
-    """Waits for the earliest clock among the subscriptions; descriptors are always ready."""
-    if not 0 < count <= 64:
-        return EFAULT
-    waits: list[tuple[float, int, int]] = []
-    for index in range(count):
-        data = memory.read(subscriptions + 48 * index, 48)
-        user, tag = struct.unpack_from("<QB", data)
-        seconds = 0.0
-        if tag == 0:
-            clock, nanoseconds, _, flags = struct.unpack_from("<I4xQQH", data, 16)
-            now = time.time() if clock == 0 else 0.0
-            seconds = nanoseconds / 1e9 - (now if flags & 1 else 0.0)
-        waits.append((seconds, user, tag))
-    first = min(seconds for seconds, _, _ in waits)
-    _current.instance.sleep(first)
-    ready = [(user, tag) for seconds, user, tag in waits if seconds <= first]
-    for index, (user, tag) in enumerate(ready):
-        memory.write(events + 32 * index, struct.pack("<QHB21x", user, 0, tag))
-    memory.write(count_at, struct.pack("<I", len(ready)))
-    return 0
-
-
-def _random_get(memory: _Memory, address: int, size: int) -> int:
-    memory.write(address, _current.instance.random_bytes(min(size & 0xFFFFFFFF, PAGE)))
-    return 0
-
-
-def _refuse(memory: _Memory, *values: int) -> int:
-    return EBADF
