@@ -29,16 +29,12 @@ STOP_SECONDS = 20.0
 
 TASK = {
     "prompt": (
-        "Write a function `merge_intervals(intervals)` that merges the intervals of a list that overlap or touch, and "
-        "returns them in ascending order. An interval is a list [start, end]; the list may be in any order."
+        "Write a function `run_lengths(text)` that returns the runs of equal characters of a string as a list of "
+        "(character, length) tuples, in order. An empty string has no runs."
     ),
-    "entry_point": "merge_intervals",
-    "checks": [
-        "merge_intervals([[1, 3], [2, 6], [8, 10]]) == [[1, 6], [8, 10]]",
-        "merge_intervals([[5, 6], [1, 2], [2, 5]]) == [[1, 6]]",
-        "merge_intervals([]) == []",
-    ],
-    "hidden_checks": ["merge_intervals([[1, 9], [2, 3], [10, 11]]) == [[1, 9], [10, 11]]"],
+    "entry_point": "run_lengths",
+    "checks": ["run_lengths('aaab') == [('a', 3), ('b', 1)]", "run_lengths('') == []"],
+    "hidden_checks": ["run_lengths('abba') == [('a', 1), ('b', 2), ('a', 1)]"],
     "budget": {"rounds": 3, "candidates": 4, "seconds": 300},
 }
 

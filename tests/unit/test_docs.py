@@ -17,7 +17,8 @@ from pydantic.fields import FieldInfo
 from api.schemas import TaskRequest
 from atlas import console
 from atlas.cli import app
-from atlas.settings import Settings
+from atlas.settings import SHIPPED_FIELD, Settings
+from costfield.field import read_card
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md"), *ROOT.glob("*/README.md")])
@@ -71,6 +72,15 @@ def test_the_exit_codes_are_these() -> None:
     codes = {int(code) for row in re.findall(r"^\| ([\d, ]+) \|", told[0], re.MULTILINE) for code in row.split(",")}
     used = {console.INTERNAL, console.USAGE, console.UNSOLVED, console.DEADLINE, console.MODEL, console.SANDBOX}
     assert codes == used | {0, console.CONFIG, console.INTERRUPTED}
+
+
+def test_the_measured_figures_are_those_of_the_shipped_card() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    e = read_card(SHIPPED_FIELD).evaluation
+    one = e.selection
+    assert f"| Cost Field | {one.value:.3f} [{one.low:.3f}, {one.high:.3f}] | |" in text
+    assert f"selection on {e.mixed} mixed problems" in text
+    assert f"{e.candidates} labelled candidates of {e.problems} problems" in text
 
 
 def settings_rows(model: type[BaseModel] = Settings, prefix: str = "") -> Iterator[str]:
