@@ -234,7 +234,7 @@ async def test_processor_time_is_limited(sandbox: Sandbox) -> None:
 async def test_sleeping_costs_no_processor_time(sandbox: Sandbox) -> None:
     verdict = await judge(sandbox, "import time\ntime.sleep(0.5)\n" + DOUBLE, F)
     assert verdict.passed
-    assert verdict.wall_s >= 0.5
+    assert verdict.wall_s >= 0.45
     assert verdict.cpu_s < 0.4
 
 
