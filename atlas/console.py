@@ -38,7 +38,7 @@ def safe(text: str) -> str:
 
 def say(message: str) -> None:
     """One line for people, on stderr."""
-    err.print(safe(message), markup=False)
+    err.print(safe(message), markup=False, soft_wrap=True)
 
 
 def put(value: object) -> None:

@@ -1,9 +1,15 @@
 """Runs programs of other languages than Python: check or compile the source, then become it. Standard library only."""
 
+from __future__ import annotations
+
 import os
 import subprocess
 
 from sandbox.guest.encode import encode, sequence
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 # language: (file, command that only reads the source, command that runs it)
 TOOLS = {
@@ -14,11 +20,11 @@ TOOLS = {
 MAX_TEXT = 4_000
 
 
-def runner(language):
+def runner(language: str) -> Callable[[str, str, dict[str, object], int], None]:
     """The `run_step` for programs in `language`; see `sandbox.guest.child.run_step` for the frames."""
     file, check, run = TOOLS[language]
 
-    def run_step(source, kind, payload, result_fd):
+    def run_step(source: str, kind: str, payload: dict[str, object], result_fd: int) -> None:
         with open(file, "w", encoding="utf-8", errors="surrogateescape") as out:
             out.write(source)
         done = subprocess.run(check, stdin=subprocess.DEVNULL, capture_output=True)
@@ -33,6 +39,6 @@ def runner(language):
     return run_step
 
 
-def _send(fd, parts):
+def _send(fd: int, parts: list[bytes]) -> None:
     body = sequence(b"t", parts)
     os.write(fd, len(body).to_bytes(4, "little") + body)
