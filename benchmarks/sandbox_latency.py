@@ -40,6 +40,7 @@ def has_close_elements(numbers: List[float], threshold: float) -> bool:
 CALL = "has_close_elements([1.0, 2.8, 3.0, 4.0, 5.0, 2.0], 0.3)"
 CHECKS: list[Check] = [CallCheck(call=CALL, expected="True")]
 LIMITS = Limits(wall_s=10, cpu_s=10)
+Bench = Callable[[int], Awaitable[dict[str, float]]]
 
 
 def say(text: str) -> None:

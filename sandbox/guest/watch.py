@@ -102,7 +102,7 @@ class Watch:
             now = time.monotonic()
             if not self.end.started and self.result.data:
                 self.end.started = True
-                start, deadline = now, now + wall_s
+                deadline = now + wall_s
             self.end.limit = self._limit(now, deadline)
             if not self.end.limit and now >= tick:
                 tick = now + TICK_S
