@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -69,20 +70,11 @@ def evaluate(
     """
     codes, right = examples.codes(), examples.passed
     table = by_problem(cost, right, codes)
-    mixed = table.mixed
-    metrics.selection_accuracy(table)  # refuses data without mixed problems, in words
+    mixed = metrics.some_mixed(table)
     equal = 1.0 / table.candidates[codes]  # (n,) each problem's rows sum to 1
-
-    def mean(values: F64, over: F64 | None = None) -> Estimate:
-        return bootstrap_mean(values, over, seed=seed, resamples=resamples)
-
-    def rows(
-        statistic: metrics.RowStatistic, p: F64, y: npt.ArrayLike, weight: F64, problem: npt.ArrayLike
-    ) -> Estimate:
-        return bootstrap_rows(lambda w: statistic(p, y, w), weight, problem, seed=seed, resamples=resamples)
-
+    mean = partial(bootstrap_mean, seed=seed, resamples=resamples)
+    rows = partial(_of_rows, seed=seed, resamples=resamples)
     p_cheapest, share_right = cheapest(table, cost, p_pass, codes)
-    solvable = table.first_pass[~np.isnan(table.first_pass)]
     return Evaluation(
         problems=len(table.problem),
         mixed=int(mixed.sum()),
@@ -92,7 +84,7 @@ def evaluate(
         gap_closed=mean((table.selected - table.random)[mixed], (1 - table.random)[mixed]),
         within_auroc=mean(table.wins[mixed] / table.pairs[mixed]),
         within_auroc_pairs=mean(table.wins[mixed], table.pairs[mixed]),
-        first_pass_rank=mean(solvable),
+        first_pass_rank=mean(table.first_pass[table.passes > 0]),
         pooled_auroc=rows(metrics.pooled_auroc, cost, right, np.ones(len(examples)), codes),
         difficulty_pooled_auroc=metrics.pooled_auroc(-table.random[codes], right),
         brier=rows(metrics.brier, p_pass, right, equal, codes),
@@ -102,6 +94,19 @@ def evaluate(
         reliability=metrics.reliability(p_pass, right, equal),
         baselines=compare(examples, table, columns, seed=seed, resamples=resamples),
     )
+
+
+def _of_rows(
+    statistic: metrics.RowStatistic,
+    values: F64,
+    right: npt.ArrayLike,
+    weight: F64,
+    problem: npt.ArrayLike,
+    *,
+    seed: int,
+    resamples: int,
+) -> Estimate:
+    return bootstrap_rows(lambda w: statistic(values, right, w), weight, problem, seed=seed, resamples=resamples)
 
 
 def compare(

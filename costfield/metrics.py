@@ -52,13 +52,7 @@ def by_problem(cost: npt.ArrayLike, passed: npt.ArrayLike, problem: npt.ArrayLik
     `first_pass` uses E[smallest of s ranks drawn from m] = (m + 1) / (s + 1) inside the first block with a pass.
     Raises ValueError for a NaN cost.
     """
-    costs, right = np.asarray(cost, np.float64), np.asarray(passed, np.float64)
-    ids, code = np.unique(np.asarray(problem), return_inverse=True)
-    if np.isnan(costs).any():
-        raise ValueError("a cost is NaN; use +inf for a candidate that is unscored and ranked last")
-    order = np.lexsort((costs, code))
-    costs, right, code = costs[order], right[order], code[order]
-
+    ids, costs, right, code = _sorted(cost, passed, problem)
     new_problem = np.r_[True, code[1:] != code[:-1]]
     new_block = new_problem | np.r_[True, costs[1:] != costs[:-1]]
     block = np.cumsum(new_block) - 1  # (n,) block of each row
@@ -70,15 +64,13 @@ def by_problem(cost: npt.ArrayLike, passed: npt.ArrayLike, problem: npt.ArrayLik
     candidates = np.bincount(code).astype(np.float64)
     passes = np.bincount(code, weights=right).astype(np.float64)
     rank = before + (size + 1) / 2  # mid-rank of the block, from 1
-    bad = size - good
-    # Mann-Whitney: the rank sum of the wrong ones, less what they would have if all came first.
     fails = candidates - passes
-    wins = np.bincount(owner, weights=bad * rank) - fails * (fails + 1) / 2
+    # Mann-Whitney: the rank sum of the wrong ones, less what they would have if all came first.
+    wins = np.bincount(owner, weights=(size - good) * rank) - fails * (fails + 1) / 2
 
     cheapest = np.r_[True, owner[1:] != owner[:-1]]
-    has_pass = np.flatnonzero(good > 0)
-    solved, position = np.unique(owner[has_pass], return_index=True)
-    hit = has_pass[position]  # first block with a pass, of each solvable problem
+    solved, hit = np.unique(owner[good > 0], return_index=True)
+    hit = np.flatnonzero(good > 0)[hit]  # first block with a pass, of each solvable problem
     first_pass = np.full(len(ids), np.nan)
     first_pass[solved] = before[hit] + (size[hit] + 1) / (good[hit] + 1)
     return ByProblem(
@@ -93,14 +85,26 @@ def by_problem(cost: npt.ArrayLike, passed: npt.ArrayLike, problem: npt.ArrayLik
     )
 
 
+def _sorted(
+    cost: npt.ArrayLike, passed: npt.ArrayLike, problem: npt.ArrayLike
+) -> tuple[npt.NDArray[np.generic], F64, F64, npt.NDArray[np.int64]]:
+    """Distinct problems, and (n,) costs, labels and problem codes sorted by problem, then cost."""
+    costs, right = np.asarray(cost, np.float64), np.asarray(passed, np.float64)
+    if np.isnan(costs).any():
+        raise ValueError("a cost is NaN; use +inf for a candidate that is unscored and ranked last")
+    ids, code = np.unique(np.asarray(problem), return_inverse=True)
+    order = np.lexsort((costs, code))
+    return ids, costs[order], right[order], code[order].astype(np.int64)
+
+
 def selection_accuracy(table: ByProblem) -> float:
     """Share of mixed problems whose cheapest candidate is right."""
-    return float(table.selected[_some_mixed(table)].mean())
+    return float(table.selected[some_mixed(table)].mean())
 
 
 def random_accuracy(table: ByProblem) -> float:
     """What choosing uniformly at random scores on the mixed problems. Exact."""
-    return float(table.random[_some_mixed(table)].mean())
+    return float(table.random[some_mixed(table)].mean())
 
 
 def gap_closed(table: ByProblem) -> float:
@@ -114,13 +118,13 @@ def within_auroc(table: ByProblem) -> float:
 
     AUROC as the Mann-Whitney statistic: Hanley & McNeil, Radiology 143 (1982).
     """
-    mixed = _some_mixed(table)
+    mixed = some_mixed(table)
     return float((table.wins[mixed] / table.pairs[mixed]).mean())
 
 
 def within_auroc_pairs(table: ByProblem) -> float:
     """The same over all right-wrong pairs of siblings at once: problems with more pairs weigh more."""
-    mixed = _some_mixed(table)
+    mixed = some_mixed(table)
     return float(table.wins[mixed].sum() / table.pairs[mixed].sum())
 
 
@@ -132,7 +136,8 @@ def first_pass_rank(table: ByProblem) -> float:
     return float(ranks.mean())
 
 
-def _some_mixed(table: ByProblem) -> npt.NDArray[np.bool_]:
+def some_mixed(table: ByProblem) -> npt.NDArray[np.bool_]:
+    """(q,) which problems are mixed. Raises ValueError when none is."""
     if not table.mixed.any():
         raise ValueError("no problem has both right and wrong candidates: selection cannot be measured")
     return table.mixed
