@@ -146,7 +146,9 @@ def eval_run(
     async def work() -> Results:
         async with _parts(config) as (llm, fingerprinter, sandbox):
             field = None
-            if config.ranker == "cost-field":
+            chosen, why = wiring.choose_ranker(config, fingerprinter)
+            console.say(f"{chosen} stands for the service's choice: {why}")
+            if chosen == "cost-field":
                 field = wiring.open_field(config.cost_field, fingerprinter)
             return await commands.run_eval(plan, llm, fingerprinter, sandbox, field, progress_to=sys.stderr)
 

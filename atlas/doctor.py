@@ -71,7 +71,7 @@ def _engine(settings: Settings) -> Part:
 
 
 def _cost_field(settings: Settings) -> Part:
-    if settings.ranker != "cost-field":
+    if settings.ranker not in ("auto", "cost-field"):
         return Part(name="cost field", ok=True, found=f"not needed: the ranker is {settings.ranker}")
     try:
         card = read_card(settings.cost_field)

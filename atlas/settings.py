@@ -79,7 +79,11 @@ class Settings(BaseSettings):
     sandbox: SandboxSettings = SandboxSettings()
     api: ApiSettings = ApiSettings()
     budget: Budget = Budget()
-    ranker: str = Field(default="cost-field", description="cost-field, or a baseline: first, random, shortest, …")
+    ranker: str = Field(
+        default="auto",
+        description="auto: the Cost Field where it is for this model, else log-probability or agreement; the choice is "
+        "printed. Or cost-field, or a baseline: first, random, shortest, log-probability, agreement.",
+    )
     cost_field: Path = Field(default=SHIPPED_FIELD, description="Folder of the Cost Field.")
     cache_dir: Path | None = Field(default=None, description="Models, data sets and compiled runtimes.")
     data_dir: tuple[Path, ...] = Field(default=(), description="Folders in which data sets are looked for first.")

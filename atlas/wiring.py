@@ -19,7 +19,7 @@ from atlas.service import Service
 from atlas.settings import SHIPPED_FIELD, Settings
 from atlas.solver import Solver, Warming
 from costfield.errors import CostFieldError
-from costfield.field import CostField
+from costfield.field import CostField, read_card
 from sandbox.docker import DockerSandbox, DockerSettings
 from sandbox.engine import docker_status
 from sandbox.errors import SandboxError
@@ -98,10 +98,32 @@ def open_field(path: Path, fingerprinter: ModelFingerprinter) -> CostField:
         ) from exc
 
 
+def choose_ranker(settings: Settings, fingerprinter: ModelFingerprinter) -> tuple[str, str]:
+    """(name of the ranker, the reason in words). Raises ConfigError.
+
+    `auto` looks at whose fingerprints the shipped Cost Field is for, so that any model server works with one setting.
+    A field that the user names is never passed over: where it does not fit, that is an error.
+    """
+    if settings.ranker != "auto":
+        return settings.ranker, "chosen by the setting ranker"
+    if settings.cost_field != SHIPPED_FIELD:
+        return "cost-field", "the setting cost_field names one"
+    try:
+        trained_on = read_card(settings.cost_field).fingerprint_id
+    except CostFieldError as exc:
+        raise ConfigError(f"the shipped Cost Field cannot be read: {exc}") from exc
+    if trained_on == fingerprinter.id:
+        return "cost-field", "the shipped Cost Field is for this model"
+    name = "log-probability" if fingerprinter.llm.capabilities.logprobs else "agreement"
+    return name, "the shipped Cost Field is for another model; train one for yours (atlas label, atlas costfield train)"
+
+
 def open_ranker(settings: Settings, fingerprinter: ModelFingerprinter) -> Ranker:
     """The configured ranker. Raises ConfigError."""
-    if settings.ranker != "cost-field":
-        return baseline(settings.ranker)
+    name, why = choose_ranker(settings, fingerprinter)
+    log.info("ranker %s: %s", name, why, extra={"action": "ranker.chosen", "ranker": name})
+    if name != "cost-field":
+        return baseline(name)
     return CostFieldRanker.open(fingerprinter, open_field(settings.cost_field, fingerprinter))
 
 
@@ -119,11 +141,14 @@ async def open_service(settings: Settings) -> AsyncIterator[Service]:
         info = {
             "model": llm.capabilities.model, "model_sha256": llm.capabilities.model_sha256 or "",
             "fingerprint_id": fingerprinter.id, "ranker": ranker.name, "isolation": sandbox.isolation,
-            "isolation_because": why,
+            "isolation_because": why, "ranker_because": choose_ranker(settings, fingerprinter)[1],
         }
         if isinstance(ranker, CostFieldRanker):
             info["cost_field_sha256"] = ranker.field.card.weights_sha256
         yield Service(base=solver, info=info)
 
 
-__all__ = ["SandboxError", "choose_sandbox", "open_field", "open_llm", "open_ranker", "open_sandbox", "open_service"]
+__all__ = [
+    "SandboxError", "choose_ranker", "choose_sandbox", "open_field", "open_llm", "open_ranker", "open_sandbox",
+    "open_service",
+]

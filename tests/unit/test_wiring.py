@@ -14,6 +14,7 @@ from atlas.fingerprint import ModelFingerprinter
 from atlas.llm.client import OpenAIClient
 from atlas.rank import ColumnRanker
 from atlas.settings import SHIPPED_FIELD, Settings
+from costfield.field import read_card
 from tests.support.model_wire import KEY, URL, Wire, sampling
 
 pytestmark = pytest.mark.anyio
@@ -50,6 +51,22 @@ async def test_a_field_that_is_not_there_is_refused_with_the_way_out(
             wiring.open_field(SHIPPED_FIELD, ModelFingerprinter.best(llm))
         ranker = wiring.open_ranker(Settings(ranker="shortest"), ModelFingerprinter.best(llm))
         assert isinstance(ranker, ColumnRanker) and ranker.name == "shortest"
+
+
+async def test_left_to_itself_another_model_is_ranked_by_a_baseline_and_the_reason_is_said(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    async with wiring.open_llm(server(monkeypatch)) as llm:
+        made = ModelFingerprinter.best(llm)
+        name, why = wiring.choose_ranker(Settings(), made)
+        assert name == "log-probability" and "another model" in why
+        assert wiring.open_ranker(Settings(), made).name == "log-probability"
+        assert wiring.choose_ranker(Settings(cost_field=tmp_path), made)[0] == "cost-field"
+        with pytest.raises(ConfigError):
+            wiring.open_ranker(Settings(cost_field=tmp_path), made)
+        shipped = read_card(SHIPPED_FIELD).fingerprint_id
+        monkeypatch.setattr(ModelFingerprinter, "id", property(lambda _: shipped))
+        assert wiring.choose_ranker(Settings(), made) == ("cost-field", "the shipped Cost Field is for this model")
 
 
 def test_the_sandbox_is_docker_where_an_engine_answers_and_the_reason_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
