@@ -12,6 +12,8 @@ import collections
 import copy
 import math
 import operator
+import threading
+import warnings
 from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import Any
@@ -23,6 +25,7 @@ from sandbox.functions import BUILTINS, MODULES
 from sandbox.types import CallCheck
 
 SHOWN = 2_000
+_WARNINGS = threading.Lock()
 _SINGLETONS = (None, True, False, ..., NotImplemented)
 _MODULES = {path.split(".")[0]: path.split(".")[0] for path in MODULES} | {
     path.split(".")[1]: path for path in MODULES if path.split(".")[1] not in BUILTINS
@@ -31,8 +34,13 @@ _MODULES = {path.split(".")[0]: path.split(".")[0] for path in MODULES} | {
 
 def parse(text: str, what: str, mode: str = "eval") -> Any:
     """The syntax tree of `text`. Raises InvalidCheck naming `what` and the place."""
+    text = text.strip() if mode == "eval" else text
     try:
-        return ast.parse(text.strip() if mode == "eval" else text, mode=mode)
+        if "\\" not in text:
+            return ast.parse(text, mode=mode)
+        with _WARNINGS, warnings.catch_warnings():  # a backslash too many is the author's business, not a warning of ours
+            warnings.simplefilter("ignore")
+            return ast.parse(text, mode=mode)
     except SyntaxError as error:
         place = f"line {error.lineno}, column {error.offset}"
         raise InvalidCheck(f"{what} does not parse at {place}: {error.msg}") from None

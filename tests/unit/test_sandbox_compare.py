@@ -73,6 +73,10 @@ def test_the_place_of_a_mistake_is_named() -> None:
         literal("[1, ]]")
 
 
+def test_a_backslash_too_many_is_no_mistake() -> None:
+    assert literal(r"'\d'") == r"\d"
+
+
 def check(compare: Any, expected: str = "None", **more: Any) -> CallCheck:
     return CallCheck(call="f()", compare=compare, expected=expected, **more)
 
