@@ -150,12 +150,12 @@ class Pool(Generic[T]):
             raise
 
     async def filled(self) -> None:
-        """Wait until as many are ready as are to be kept warm.
+        """Wait until as many are ready as are to be kept warm, and nothing is being made or removed.
 
         Raises:
             SandboxError: one could not be made.
         """
-        while self.ready < self.warm:
+        while self.ready < self.warm or self._tasks:
             failed = self.gauges.failed
             self.refill()
             await asyncio.sleep(0.005)

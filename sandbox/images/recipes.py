@@ -35,7 +35,7 @@ class Recipe:
 
 
 STDLIB = "usr/lib/python3.11/"
-LIBRARIES = ("lib/", "lib64", "usr/lib/x86_64-linux-gnu/", "usr/lib/aarch64-linux-gnu/")
+LIBRARIES = ("lib/", "lib64", "usr/lib64", "usr/lib/x86_64-linux-gnu/", "usr/lib/aarch64-linux-gnu/")
 GUEST = Recipe(
     packages=("python3.11-minimal", "libpython3.11-stdlib"),
     keep=("usr/bin/python3.11", STDLIB, *LIBRARIES),
