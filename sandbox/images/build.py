@@ -97,7 +97,8 @@ def dockerfile(recipe: Recipe, base: str) -> str:
             *(f"RUN {shlex.join(command)}" for command in recipe.run),
             f"RUN mkdir -p /new/etc && mkdir -m {BOX_MODE:o} /new/box && ln -s box /new/tmp",
             f"RUN for path in {keep}; do if [ -e $path ]; then cp -a --parents $path /new; fi; done; rm -rf {drop}",
-            f"RUN printf '%s\\n' {shlex.join(PASSWD.splitlines())} > /new/etc/passwd && find /new -perm /6000 -exec chmod a-s {{}} +",
+            f"RUN printf '%s\\n' {shlex.join(PASSWD.splitlines())} > /new/etc/passwd"
+            " && find /new -perm /6000 -exec chmod a-s {} +",
             "FROM scratch",
             "COPY --from=root /new/ /",
             "",
