@@ -38,7 +38,7 @@ def parse(text: str, what: str, mode: str = "eval") -> Any:
     try:
         if "\\" not in text:
             return ast.parse(text, mode=mode)
-        with _WARNINGS, warnings.catch_warnings():  # a backslash too many is the author's business, not a warning of ours
+        with _WARNINGS, warnings.catch_warnings():  # a backslash too many is the author's business
             warnings.simplefilter("ignore")
             return ast.parse(text, mode=mode)
     except SyntaxError as error:

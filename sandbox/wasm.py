@@ -82,6 +82,7 @@ class WasmSandbox:
         self._concurrency = concurrency
         self._waiting = 0
         self._spares: list[_Running] = []
+        self._busy: set[_Running] = set()
         self._closed = False
 
     @classmethod
@@ -125,11 +126,11 @@ class WasmSandbox:
             self._places.release()
 
     async def aclose(self) -> None:
-        """Stop every instance that waits for work, and the clock. Running programs end with the tasks that run them."""
+        """Stop every instance. Runs that are still under way raise SandboxUnavailable."""
         self._closed = True
-        spares, self._spares = self._spares, []
-        for spare in spares:
-            await spare.stop()
+        for running in (*self._spares, *self._busy):
+            await running.stop()
+        self._spares.clear()
         await asyncio.to_thread(self._shared.ticker.close)
 
     async def __aenter__(self) -> WasmSandbox:
@@ -140,13 +141,18 @@ class WasmSandbox:
 
     async def _execute(self, step: Step, limits: Limits) -> Raw:
         running = self._take(limits.memory_mb, step.payload.get("seed"))
+        self._busy.add(running)
         running.instance.assign(Job(self._shared.job(step), limits))
         try:
-            return await asyncio.shield(running.ended)
+            raw = await asyncio.shield(running.ended)
+            if self._closed:
+                raise SandboxUnavailable("the sandbox was closed while the program ran")
+            return raw
         except asyncio.CancelledError:
             await running.stop()
             raise
         finally:
+            self._busy.discard(running)
             self._refill(limits.memory_mb)  # not before: starting one takes as much of a processor as most programs
 
     def _take(self, memory_mb: int, seed: int | None) -> _Running:
@@ -162,6 +168,7 @@ class WasmSandbox:
         for spare in [spare for spare in self._spares if spare.instance.memory_mb != memory_mb]:
             self._spares.remove(spare)
             spare.instance.cancel()
+        self._spares = [spare for spare in self._spares if not spare.ended.done()]
         while len(self._spares) < self._concurrency and not self._closed:
             self._spares.append(_Running(self._shared, memory_mb, None))
 
@@ -180,7 +187,8 @@ class _Running:
             except Exception as error:  # noqa: BLE001 - it is raised where the result is awaited
                 raw.set_exception(error)
 
-        threading.Thread(target=work, name="wasm-instance", daemon=True).start()
+        self._thread = threading.Thread(target=work, name="wasm-instance", daemon=True)
+        self._thread.start()
 
     async def stop(self) -> None:
         """End the instance and wait until it has."""
@@ -188,6 +196,7 @@ class _Running:
         while not self.ended.done():
             with contextlib.suppress(asyncio.CancelledError):
                 await asyncio.wait([self.ended])
+        self._thread.join()  # it has nothing left to do but to return
 
 
 class _Shared:
@@ -225,7 +234,7 @@ class _Shared:
 
 
 def _message(value: Any) -> bytes:
-    data = marshal.dumps(value)
+    data = marshal.dumps(value, 4)  # the version that Python 3.12 knows
     return len(data).to_bytes(4, "little") + data
 
 

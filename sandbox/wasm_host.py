@@ -17,7 +17,7 @@ import wasmtime
 
 WASI = "wasi_snapshot_preview1"
 EBADF, EFAULT = 8, 21
-MAX_RANDOM = 65_536
+CHUNK = 65_536
 
 
 class Host(Protocol):
@@ -147,7 +147,9 @@ def _poll_oneoff(memory: _Memory, subscriptions: int, events: int, count: int, c
 
 
 def _random_get(memory: _Memory, address: int, size: int) -> int:
-    memory.write(address, current.instance.random_bytes(min(size & 0xFFFFFFFF, MAX_RANDOM)))
+    address, size = address & 0xFFFFFFFF, size & 0xFFFFFFFF
+    for at in range(0, size, CHUNK):
+        memory.write(address + at, current.instance.random_bytes(min(CHUNK, size - at)))
     return 0
 
 

@@ -103,6 +103,7 @@ class Instance:
         self.random_bytes = os.urandom if seed is None else random.Random(seed).randbytes
         self.started = self.started_cpu = 0.0
         self._job: Job | None = None
+        self._at_work = False
         self._woken = threading.Event()
         self._cancelled = threading.Event()
 
@@ -151,6 +152,8 @@ class Instance:
         out_of_memory = trap and peak + PAGE * 16 > self.memory_mb << 20
         if self.stop is None and trap:
             self.stop = Exit.OOM if out_of_memory or not peak else Exit.SIGNALLED
+        if self._job is not None and not self._at_work:
+            self.stop = Exit.NOT_STARTED  # it ended while it got ready: nothing of that is the program's doing
         if self.stop is Exit.SIGNALLED:
             self.output[2] += f"\n{trap.splitlines()[-1]}\n".encode()
         return Raw(
@@ -195,7 +198,7 @@ class Instance:
 
     def read(self, size: int) -> bytes:
         """Input. Where all of it is used up and no job is there yet, wait for one."""
-        if not self.incoming and self.limits.wall_s == BOOT_S:
+        if not self.incoming and not self._at_work:
             self._wait_for_job()
         data, self.incoming = self.incoming[:size], self.incoming[size:]
         return bytes(data)
@@ -210,6 +213,7 @@ class Instance:
         elif self._job is not None:
             self.incoming = memoryview(b"j" + self._job.data)
             self.limits = self._job.limits
+            self._at_work = True
             self._start_clocks()
 
     def write(self, fd: int, data: bytes) -> None:
