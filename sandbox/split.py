@@ -41,6 +41,7 @@ class Splitter:
         self.values = 0
         self.placed: dict[str, Any] = {}
         self.sent = 0
+        self._free_names: dict[ast.AST, list[str]] = {}
         self.purse = Meter()
         self.reading: frozenset[str] = frozenset()
         self.fresh = 0
@@ -59,7 +60,13 @@ class Splitter:
         return name in self.shadows or not (hasattr(builtins, name) or name in BUILTINS)
 
     def needs_guest(self, node: ast.AST) -> bool:
-        return any([self.is_guests(name) for name in sorted(free_names(node))])
+        return any([self.is_guests(name) for name in self.free_names(node)])
+
+    def free_names(self, node: ast.AST) -> list[str]:
+        """`sandbox.script.free_names`, in order, and found only once for each node."""
+        if node not in self._free_names:
+            self._free_names[node] = sorted(free_names(node))
+        return self._free_names[node]
 
     # The guest's share
 
@@ -73,14 +80,16 @@ class Splitter:
 
     def place(self, node: ast.AST) -> str:
         """Give the guest every name that `node` needs, then `node` itself as source text."""
-        for name in sorted(free_names(node)):
+        for name in self.free_names(node):
             self.is_guests(name)
             if name in self.names.imports and self.placed.get(name) != self.names.imports[name]:
                 self.placed[name] = self.names.imports[name]
                 self.emit(DO, self.names.imports[name])
             elif name in self.names.host and name not in self.reading:
                 self.put(name, self.names.host[name])
-        return ast.unparse(ast.fix_missing_locations(_Renamer(self.names.alias).visit(copy.deepcopy(node))))
+        if not self.names.alias.keys().isdisjoint(self.free_names(node)):
+            node = _Renamer(self.names.alias).visit(copy.deepcopy(node))
+        return ast.unparse(node)
 
     def put(self, name: str, value: Any) -> None:
         if name in self.placed and self.placed[name] is value:

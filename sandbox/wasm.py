@@ -113,7 +113,8 @@ class WasmSandbox:
             raise SandboxBusy(f"{MAX_WAITING} programs are waiting already; try again later")
 
         async def execute(step: Step) -> Raw:
-            return await self._execute(step, limits)
+            raw = await self._execute(step, limits)
+            return raw if raw.exit is not Exit.NOT_STARTED else await self._execute(step, limits)
 
         self._waiting += 1
         try:
