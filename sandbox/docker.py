@@ -132,6 +132,12 @@ class DockerSandbox:
 
     async def _check_engine(self) -> None:
         info = await self._engine.info()
+        if await self._engine.is_podman():
+            raise SandboxMisconfigured(
+                "Podman answers where a Docker engine was expected. It can neither cap the number of files in a tmpfs nor "
+                "take a seccomp profile from its caller, so those limits would be missing. Point DOCKER_HOST at a "
+                "Docker engine, or use the WebAssembly sandbox."
+            )
         wanted = self._settings.runtime
         if wanted and wanted not in (runtimes := info.get("Runtimes") or {}):
             raise SandboxMisconfigured(

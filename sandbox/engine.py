@@ -64,6 +64,9 @@ def docker_status(host: str | None = None) -> str:
 
 
 def _root_cause(error: BaseException) -> str:
+    """What the engine itself said, or else the innermost exception."""
+    if isinstance(error, APIError) and error.explanation:
+        return str(error.explanation).strip()
     while error.__context__ is not None:
         error = error.__context__
     return str(error) or type(error).__name__
@@ -102,6 +105,11 @@ class Engine:
     async def info(self) -> dict[str, Any]:
         """What the engine says of itself."""
         return dict(await self.call(lambda client: client.info()))
+
+    async def is_podman(self) -> bool:
+        """Whether Podman answers in Docker's name."""
+        components = (await self.call(lambda client: client.version())).get("Components") or []
+        return any("podman" in str(component.get("Name")).lower() for component in components)
 
     async def image_id(self, tag: str) -> str:
         """Content hash of an image that the engine holds."""

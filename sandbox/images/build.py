@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import json
 import shlex
 import shutil
 import subprocess
@@ -128,7 +129,8 @@ def _build_with_mmdebstrap(client: Any, recipe: Recipe, tag: str, say: Say) -> N
             for member, content in _slim(source, recipe):
                 target.addfile(member, content)
         repository, _, name = tag.partition(":")
-        client.import_image(str(slim), repository=repository, tag=name)
+        answer = client.import_image(str(slim), repository=repository, tag=name)
+        client.tag(json.loads(answer.splitlines()[-1])["status"], repository, name)  # Podman ignores the tag above
 
 
 def _run(command: list[str], say: Say) -> None:
