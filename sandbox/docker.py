@@ -23,6 +23,7 @@ from sandbox.images.build import ensure_image
 from sandbox.images.recipes import RECIPES, image_tag
 from sandbox.link import LinkLost
 from sandbox.pool import Gate, Pool
+from sandbox.preflight import check_engine, sweep
 from sandbox.raw import Exit, Raw
 from sandbox.reaper import Reaper
 from sandbox.selftest import Proof, probes, prove
@@ -85,8 +86,8 @@ class DockerSandbox:
         engine = await asyncio.to_thread(Engine, settings.host, settings.creators + 3)
         sandbox = cls(engine, settings)
         try:
-            await sandbox._check_engine()
-            await sandbox._sweep()
+            await check_engine(engine, settings.runtime)
+            await sweep(engine)
             sandbox._reaper = Reaper(f"{owner.PROCESS}={owner.process_id(os.getpid())}", settings.host)
             pool = await sandbox._pool(sandbox._warm_shape)
             await sandbox._prove(pool)
@@ -130,29 +131,6 @@ class DockerSandbox:
                 total[name] = total.get(name, 0) + value
         return total
 
-    async def _check_engine(self) -> None:
-        info = await self._engine.info()
-        if await self._engine.is_podman():
-            raise SandboxMisconfigured(
-                "Podman answers where a Docker engine was expected. It can neither cap the number of files in a tmpfs nor "
-                "take a seccomp profile from its caller, so those limits would be missing. Point DOCKER_HOST at a "
-                "Docker engine, or use the WebAssembly sandbox."
-            )
-        wanted = self._settings.runtime
-        if wanted and wanted not in (runtimes := info.get("Runtimes") or {}):
-            raise SandboxMisconfigured(
-                f"The Docker engine has no runtime {wanted!r} (it has {', '.join(runtimes)}). Install it, register it "
-                'in /etc/docker/daemon.json under "runtimes", and restart the engine.'
-            )
-        lacking = [name for name in ("MemoryLimit", "PidsLimit", "CpuCfsQuota") if not info.get(name)]
-        if lacking:
-            raise SandboxMisconfigured(
-                f"This Docker engine cannot enforce {', '.join(lacking)} (rootless engines need cgroup v2 and "
-                "delegation of the controllers cpu, memory and pids). Programs would run without that limit."
-            )
-        if "seccomp" not in str(info.get("SecurityOptions")):
-            raise SandboxMisconfigured("This Docker engine has no seccomp: programs could make any system call.")
-
     async def _prove(self, pool: Pool[Container]) -> None:
         """Attack one container in every way that the limits must withstand, unless that has been done since boot."""
         proof = await self._proof()
@@ -176,14 +154,6 @@ class DockerSandbox:
         ]
         spec = host_config(self._warm_shape, self._settings.runtime, self._settings.cgroup_parent)
         return Proof(self._settings.proofs, await self._engine.image_id(image), engine, spec, guest_sources())
-
-    async def _sweep(self) -> None:
-        """Remove containers whose owner is this machine and whose process is dead; never by age."""
-        found = await self._engine.labelled(f"{owner.OWNER}={owner.owner_id()}")
-        for name, labels in found.items():
-            if not owner.is_alive(labels.get(owner.PROCESS, "")):
-                log.info("removing container %s that a dead process left", name[:12])
-                await self._engine.remove(name)
 
     async def _pool(self, shape: Shape) -> Pool[Container]:
         """The pool for `shape`; only the settings' own shape is kept warm."""
