@@ -108,6 +108,7 @@ def test_no_engine_is_a_sentence_with_the_fix(host: str) -> None:
 
 @pytest.mark.docker
 @pytest.mark.slow
+@pytest.mark.gvisor
 def test_gvisor_holds_and_says_so() -> None:
     if "runsc" not in asyncio.run(engine_info())["Runtimes"]:
         pytest.skip("the engine has no runtime runsc (Debian: apt install runsc, then add it to daemon.json)")
