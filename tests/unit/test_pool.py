@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from sandbox.errors import SandboxBusy, SandboxUnavailable
-from sandbox.pool import Gate, Pool
+from sandbox.pool import HEAD_START_S, Gate, Pool
 
 
 class Thing:
@@ -61,6 +61,8 @@ def test_it_keeps_the_warm_number_ready() -> None:
         assert pool.ready == 2
         first = await pool.take()
         await settle()
+        assert pool.ready == 1  # who took it has a head start
+        await asyncio.sleep(2 * HEAD_START_S)
         assert pool.ready == 2 and len(factory.things) == 3 and pool.gauges.warm_hits == 1
         pool.give_back(first, reuse=False)
         await settle()
