@@ -20,7 +20,8 @@ from api import checks as api_checks
 from api.render import result_of
 from api.schemas import TaskRequest, TaskSpec
 from atlas import console, doctor, models, settings, wiring
-from atlas.cli_lab import costfield_app, eval_app, label_command
+from atlas.cli_costfield import costfield_app, label_command
+from atlas.cli_eval import eval_app
 from atlas.errors import ConfigError, SolveInterrupted
 from atlas.observe import Event
 from atlas.types import Solution, Status

@@ -25,8 +25,8 @@ MAY_IMPORT = {
 COMPOSES = {"atlas/cli.py"}
 """The command line starts the service, so it stands above the packages that it lies in."""
 
-TOPMOST = {"atlas.cli", "atlas.cli_lab", "atlas.wiring"}
-MAY_USE_TOPMOST = {"atlas/cli.py", "atlas/cli_lab.py"}
+TOPMOST = {"atlas.cli", "atlas.cli_costfield", "atlas.cli_eval", "atlas.cli_shared", "atlas.wiring"}
+MAY_USE_TOPMOST = {"atlas/cli.py", "atlas/cli_costfield.py", "atlas/cli_eval.py", "atlas/cli_shared.py"}
 
 READS_ENVIRONMENT = {
     "atlas/settings.py": "the settings",

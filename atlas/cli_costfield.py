@@ -1,10 +1,8 @@
-"""The commands of the laboratory: label candidates, train and examine Cost Fields, run evaluations."""
+"""`atlas label` and `atlas costfield`: labelled candidates, and the fields trained from them."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -12,44 +10,18 @@ import anyio
 import typer
 from pydantic import ValidationError
 
-from atlas import console, settings, wiring
+from atlas import cli_shared as shared
+from atlas import console, settings
 from atlas.evals import commands
-from atlas.evals.results import Results, table
-from atlas.evals.stages import Concurrency, Outcome
-from atlas.fingerprint import ModelFingerprinter
-from atlas.protocols import LLM
+from atlas.evals.stages import Outcome
 from costfield.card import Card
 from costfield.config import TrainConfig
 from costfield.field import CostField, read_card
 from costfield.report import card_markdown
 from costfield.shards import load_examples
 from costfield.train import train as train_field
-from sandbox.types import Sandbox
 
 costfield_app = typer.Typer(no_args_is_help=True, help="Train the Cost Field from labelled candidates; examine one.")
-eval_app = typer.Typer(no_args_is_help=True, help="Measure how often the cheapest candidate is right.")
-
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object, as the last line of stdout.")]
-Data = Annotated[list[Path] | None, typer.Option(help="Folder in which data sets' files may lie. May be repeated.")]
-Limit = Annotated[int | None, typer.Option(help="Only the first so many problems.")]
-Each = Annotated[int, typer.Option("-k", help="Completions for each problem.")]
-
-
-def _plan(
-    config: settings.Settings, problems: list[str], folder: Path, data: list[Path] | None, limit: int | None, k: int,
-    temperature: float,
-) -> commands.Plan:
-    return commands.Plan(
-        datasets=tuple(problems), folder=folder, data=(*(data or ()), *config.data_dir), cache=config.cache,
-        limit=limit, k=k, temperature=temperature, max_tokens=config.llm.max_tokens,
-        limits=Concurrency(sandbox=config.sandbox.concurrency),
-    )
-
-
-@asynccontextmanager
-async def _parts(config: settings.Settings) -> AsyncIterator[tuple[LLM, ModelFingerprinter, Sandbox]]:
-    async with wiring.open_llm(config) as llm, wiring.open_sandbox(config) as sandbox:
-        yield llm, ModelFingerprinter.best(llm), sandbox
 
 
 @console.guarded
@@ -57,21 +29,21 @@ def label_command(
     problems: Annotated[list[str], typer.Argument(help="Data sets: mbpp-train, leetcode, or a tasks.jsonl.")],
     out: Annotated[Path, typer.Option(help="Folder for the shards of labelled candidates.")],
     run: Annotated[Path | None, typer.Option(help="Folder for the work in progress; default OUT.run.")] = None,
-    data: Data = None,
-    limit: Limit = None,
-    k: Each = 8,
+    data: shared.Data = None,
+    limit: shared.Limit = None,
+    k: shared.Each = 8,
     temperature: Annotated[float, typer.Option(help="Of sampling.")] = 0.8,
-    as_json: Json = False,
+    as_json: shared.Json = False,
 ) -> None:
     """Generate candidates for problems, run every one against all its checks, and keep fingerprints and verdicts.
 
     Killed at any point, the same command goes on with what is missing.
     """
     config = settings.load()
-    plan = _plan(config, problems, run or out.with_name(out.name + ".run"), data, limit, k, temperature)
+    plan = shared.plan(config, problems, run or out.with_name(out.name + ".run"), data, limit, k, temperature)
 
     async def work() -> Outcome:
-        async with _parts(config) as (llm, fingerprinter, sandbox):
+        async with shared.parts(config) as (llm, fingerprinter, sandbox):
             return await commands.run_label(plan, llm, fingerprinter, sandbox, out, progress_to=sys.stderr)
 
     outcome = anyio.run(work)
@@ -92,7 +64,7 @@ def costfield_train(
     out: Annotated[Path, typer.Option(help="Folder for the field.")],
     seed: Annotated[int, typer.Option(help="Of splits and initial weights.")] = 0,
     recipe: Annotated[Path | None, typer.Option(help="A TrainConfig as JSON; what it leaves out is default.")] = None,
-    as_json: Json = False,
+    as_json: shared.Json = False,
 ) -> None:
     """Train a Cost Field, measure it on problems it has not seen, and refuse to save one that fails a gate."""
     try:
@@ -110,14 +82,14 @@ def costfield_train(
 
 @costfield_app.command("show")
 @console.guarded
-def costfield_show(path: Annotated[Path | None, typer.Argument()] = None, as_json: Json = False) -> None:
+def costfield_show(path: Annotated[Path | None, typer.Argument()] = None, as_json: shared.Json = False) -> None:
     """Print the card of a Cost Field (by default, the configured one)."""
     _show(read_card(path or settings.load().cost_field), as_json=as_json)
 
 
 @costfield_app.command("verify")
 @console.guarded
-def costfield_verify(path: Annotated[Path | None, typer.Argument()] = None, as_json: Json = False) -> None:
+def costfield_verify(path: Annotated[Path | None, typer.Argument()] = None, as_json: shared.Json = False) -> None:
     """Load a Cost Field and prove its weights' hash, its shapes and that it still gives the costs it was saved with."""
     folder = path or settings.load().cost_field
     card = read_card(folder)
@@ -125,37 +97,6 @@ def costfield_verify(path: Annotated[Path | None, typer.Argument()] = None, as_j
     if as_json:
         console.put({"ok": True, "weights_sha256": card.weights_sha256, "fingerprint_id": card.fingerprint_id})
     console.say(f"{folder}: sound, for fingerprints {card.fingerprint_id}")
-
-
-@eval_app.command("run")
-@console.guarded
-def eval_run(
-    problems: Annotated[list[str], typer.Argument(help="Data sets: humaneval, mbpp-test, or a tasks.jsonl.")],
-    folder: Annotated[Path | None, typer.Option("--run", help="Folder of the run; naming it again goes on.")] = None,
-    data: Data = None,
-    limit: Limit = None,
-    k: Each = 4,
-    temperature: Annotated[float, typer.Option(help="Of sampling.")] = 0.8,
-    as_json: Json = False,
-) -> None:
-    """Grade every candidate, and compare on that same pool who chooses best: the Cost Field or a baseline."""
-    config = settings.load()
-    folder = folder or Path("runs") / f"{'-'.join(Path(p).stem for p in problems)}-k{k}"
-    plan = _plan(config, problems, folder, data, limit, k, temperature)
-
-    async def work() -> Results:
-        async with _parts(config) as (llm, fingerprinter, sandbox):
-            field = None
-            chosen, why = wiring.choose_ranker(config, fingerprinter)
-            console.say(f"{chosen} stands for the service's choice: {why}")
-            if chosen == "cost-field":
-                field = wiring.open_field(config.cost_field, fingerprinter)
-            return await commands.run_eval(plan, llm, fingerprinter, sandbox, field, progress_to=sys.stderr)
-
-    found = anyio.run(work)
-    console.say(table(found))
-    if as_json:
-        console.put(found.model_dump(mode="json"))
 
 
 def _show(card: Card, *, as_json: bool) -> None:

@@ -1,0 +1,48 @@
+"""`atlas eval`: how often is the cheapest candidate right?"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import anyio
+import typer
+
+from atlas import cli_shared as shared
+from atlas import console, settings, wiring
+from atlas.evals import commands
+from atlas.evals.results import Results, table
+
+eval_app = typer.Typer(no_args_is_help=True, help="Measure how often the cheapest candidate is right.")
+
+
+@eval_app.command("run")
+@console.guarded
+def eval_run(
+    problems: Annotated[list[str], typer.Argument(help="Data sets: humaneval, mbpp-test, or a tasks.jsonl.")],
+    folder: Annotated[Path | None, typer.Option("--run", help="Folder of the run; naming it again goes on.")] = None,
+    data: shared.Data = None,
+    limit: shared.Limit = None,
+    k: shared.Each = 4,
+    temperature: Annotated[float, typer.Option(help="Of sampling.")] = 0.8,
+    as_json: shared.Json = False,
+) -> None:
+    """Grade every candidate, and compare on that same pool who chooses best: the Cost Field or a baseline."""
+    config = settings.load()
+    folder = folder or Path("runs") / f"{'-'.join(Path(p).stem for p in problems)}-k{k}"
+    plan = shared.plan(config, problems, folder, data, limit, k, temperature)
+
+    async def work() -> Results:
+        async with shared.parts(config) as (llm, fingerprinter, sandbox):
+            field = None
+            chosen, why = wiring.choose_ranker(config, fingerprinter)
+            console.say(f"{chosen} stands for the service's choice: {why}")
+            if chosen == "cost-field":
+                field = wiring.open_field(config.cost_field, fingerprinter)
+            return await commands.run_eval(plan, llm, fingerprinter, sandbox, field, progress_to=sys.stderr)
+
+    found = anyio.run(work)
+    console.say(table(found))
+    if as_json:
+        console.put(found.model_dump(mode="json"))
