@@ -73,7 +73,7 @@ def costfield_train(
         error = exc.errors()[0]
         where = ".".join(map(str, error["loc"])) or "it"
         raise typer.BadParameter(f"{recipe} is no recipe: {where}: {error['msg']}") from exc
-    field = train_field(load_examples(data), chosen.model_copy(update={"seed": seed}))
+    field = train_field(load_examples(data, training=True), chosen.model_copy(update={"seed": seed}))
     field.save(out)
     _show(field.card, as_json=as_json)
     if not field.card.recommended:

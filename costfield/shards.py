@@ -5,6 +5,10 @@
 
 A shard is written whole under another name, renamed, and only then listed in the manifest, which is replaced in one
 step. Killed at any point, the folder holds exactly the shards that the manifest lists: nothing lost, nothing doubled.
+
+A folder is for training, or it is a *pool*: problems kept for evaluation, which training refuses. The purpose and the
+fingerprint id stand in each shard too, so that a shard that is carried into another folder is still known for what it
+is.
 """
 
 from __future__ import annotations
@@ -12,6 +16,7 @@ from __future__ import annotations
 import hashlib
 import os
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -25,6 +30,7 @@ SCHEMA_VERSION = 1
 MANIFEST = "manifest.json"
 SCALAR_PREFIX = "scalar."  # keeps feature names apart from the other columns
 FLOAT16_MAX = float(np.finfo(np.float16).max)
+Purpose = Literal["training", "evaluation"]
 
 
 class Shard(BaseModel):
@@ -43,6 +49,7 @@ class Manifest(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
     schema_version: int
     fingerprint_id: str
+    purpose: Purpose = "training"
     dims: int
     codec: str  # how embeddings are stored; "float16" is the only codec of schema 1
     scalar_names: tuple[str, ...]
@@ -54,18 +61,18 @@ class Manifest(BaseModel):
         return sum(shard.rows for shard in self.shards)
 
 
-def append_shard(directory: Path, examples: Examples) -> Manifest:
+def append_shard(directory: Path, examples: Examples, *, purpose: Purpose = "training") -> Manifest:
     """Add `examples` to a data folder (made if absent) as one more shard, and return the new manifest.
 
     Raises `FingerprintMismatch` when the folder holds another kind of fingerprint, `InvalidExamples` when its columns
-    differ or an embedding does not fit float16. On any error the folder is as it was.
+    or its purpose differ or an embedding does not fit float16. On any error the folder is as it was.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    manifest = read_manifest(directory) if (directory / MANIFEST).exists() else _empty_manifest(examples)
-    _require_same_columns(manifest, examples, directory)
+    manifest = read_manifest(directory) if (directory / MANIFEST).exists() else _empty_manifest(examples, purpose)
+    _require_same_kind(manifest, examples, purpose, directory)
     name = f"shard-{len(manifest.shards):05d}.parquet"
     sink = pa.BufferOutputStream()
-    pq.write_table(_to_table(examples), sink, compression="zstd")
+    pq.write_table(_to_table(examples, purpose), sink, compression="zstd")
     data = sink.getvalue().to_pybytes()
     replace_file(directory / name, data)
     shard = Shard(file=name, rows=len(examples), bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
@@ -74,13 +81,19 @@ def append_shard(directory: Path, examples: Examples) -> Manifest:
     return manifest
 
 
-def load_examples(directory: Path, *, fingerprint_id: str | None = None) -> Examples:
+def load_examples(directory: Path, *, fingerprint_id: str | None = None, training: bool = False) -> Examples:
     """Read every shard of a data folder, checking each against the manifest.
 
     Raises `FingerprintMismatch` when `fingerprint_id` is given and the data holds another kind, `DamagedShard` for a
-    missing, truncated or altered shard, `InvalidExamples` for anything that the data itself has wrong.
+    missing, truncated or altered shard, `InvalidExamples` for anything that the data itself has wrong, and for a pool
+    when it is asked for `training`.
     """
     manifest = read_manifest(directory)
+    if training and manifest.purpose != "training":
+        raise InvalidExamples(
+            f"{directory} is an evaluation pool: its problems are kept for measuring, and a field trained on them "
+            "could not be measured any more; train on problems labelled without --pool"
+        )
     if fingerprint_id is not None and manifest.fingerprint_id != fingerprint_id:
         raise FingerprintMismatch(
             f"{directory} holds fingerprints {manifest.fingerprint_id!r}, but {fingerprint_id!r} is asked for; "
@@ -121,10 +134,11 @@ def replace_file(path: Path, data: bytes) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def _empty_manifest(examples: Examples) -> Manifest:
+def _empty_manifest(examples: Examples, purpose: Purpose) -> Manifest:
     return Manifest(
         schema_version=SCHEMA_VERSION,
         fingerprint_id=examples.fingerprint_id,
+        purpose=purpose,
         dims=examples.dims,
         codec="float16",
         scalar_names=examples.scalar_names,
@@ -132,7 +146,9 @@ def _empty_manifest(examples: Examples) -> Manifest:
     )
 
 
-def _require_same_columns(manifest: Manifest, examples: Examples, directory: Path) -> None:
+def _require_same_kind(manifest: Manifest, examples: Examples, purpose: Purpose, directory: Path) -> None:
+    if manifest.purpose != purpose:
+        raise InvalidExamples(f"{directory} is for {manifest.purpose}; rows for {purpose} need a folder of their own")
     if manifest.fingerprint_id != examples.fingerprint_id:
         raise FingerprintMismatch(
             f"{directory} holds fingerprints {manifest.fingerprint_id!r}; {examples.fingerprint_id!r} cannot be added"
@@ -141,7 +157,7 @@ def _require_same_columns(manifest: Manifest, examples: Examples, directory: Pat
         raise InvalidExamples(f"{directory} has other columns than the rows to add, under the same fingerprint id")
 
 
-def _to_table(examples: Examples) -> pa.Table:
+def _to_table(examples: Examples, purpose: Purpose) -> pa.Table:
     columns: dict[str, pa.Array] = {
         "problem": pa.array(examples.problem.tolist(), pa.string()),
         "group": pa.array(examples.group.tolist(), pa.string()),
@@ -159,7 +175,7 @@ def _to_table(examples: Examples) -> pa.Table:
             raise InvalidExamples(f"an embedding exceeds what float16 holds ({FLOAT16_MAX:.0f}); scale the states down")
         flat = pa.array(examples.embeddings.astype(np.float16).ravel())
         columns["embedding"] = pa.FixedSizeListArray.from_arrays(flat, examples.dims)
-    return pa.table(columns)
+    return pa.table(columns, metadata={"fingerprint_id": examples.fingerprint_id, "purpose": purpose})
 
 
 def _read_shard(directory: Path, manifest: Manifest, shard: Shard) -> Examples:
@@ -174,9 +190,22 @@ def _read_shard(directory: Path, manifest: Manifest, shard: Shard) -> Examples:
         raise DamagedShard(f"{path} does not match its sha256 in the manifest: it was altered after it was written")
     try:
         table = pq.read_table(pa.BufferReader(data))
+        _require_vouched(table, manifest, path)
         return _from_table(table, manifest)
     except (pa.ArrowException, KeyError) as error:
         raise DamagedShard(f"{path} is not a shard of schema {SCHEMA_VERSION}: {error}") from error
+
+
+def _require_vouched(table: pa.Table, manifest: Manifest, path: Path) -> None:
+    """Raise where the shard itself says that it is of another kind. Older shards say nothing of themselves."""
+    own = {name.decode(): value.decode() for name, value in (table.schema.metadata or {}).items()}
+    if (found := own.get("fingerprint_id", manifest.fingerprint_id)) != manifest.fingerprint_id:
+        raise FingerprintMismatch(
+            f"{path} holds fingerprints {found!r}, its manifest says {manifest.fingerprint_id!r}: two kinds of "
+            "fingerprint cannot be mixed"
+        )
+    if (found := own.get("purpose", manifest.purpose)) != manifest.purpose:
+        raise InvalidExamples(f"{path} was labelled for {found}, its manifest says {manifest.purpose}")
 
 
 def _from_table(table: pa.Table, manifest: Manifest) -> Examples:

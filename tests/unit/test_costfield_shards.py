@@ -112,6 +112,29 @@ def test_costfield_other_fingerprints_are_refused_when_read_and_when_added(tmp_p
     assert contents(tmp_path) == before
 
 
+def test_costfield_a_pool_is_not_trained_on_and_not_added_to(tmp_path: Path) -> None:
+    append_shard(tmp_path, labelled(problems=2), purpose="evaluation")
+    before = contents(tmp_path)
+    assert read_manifest(tmp_path).purpose == "evaluation"
+    assert len(load_examples(tmp_path)) == 12
+    with pytest.raises(InvalidExamples, match="is an evaluation pool: its problems are kept for measuring"):
+        load_examples(tmp_path, training=True)
+    with pytest.raises(InvalidExamples, match="is for evaluation; rows for training need a folder of their own"):
+        append_shard(tmp_path, labelled(problems=2, seed=1))
+    assert contents(tmp_path) == before
+
+
+def test_costfield_a_shard_that_is_carried_elsewhere_is_known_for_what_it_is(tmp_path: Path) -> None:
+    append_shard(tmp_path, labelled(problems=2), purpose="evaluation")
+    written = json.loads((tmp_path / MANIFEST).read_text())
+    (tmp_path / MANIFEST).write_text(json.dumps(written | {"purpose": "training"}))
+    with pytest.raises(InvalidExamples, match="labelled for evaluation, its manifest says training"):
+        load_examples(tmp_path, training=True)
+    (tmp_path / MANIFEST).write_text(json.dumps(written | {"fingerprint_id": "fp2"}))
+    with pytest.raises(FingerprintMismatch, match="'fp1-test', its manifest says 'fp2'"):
+        load_examples(tmp_path)
+
+
 def test_costfield_a_shard_that_was_never_listed_does_not_count(tmp_path: Path) -> None:
     append_shard(tmp_path, labelled(problems=2))
     manifest = (tmp_path / MANIFEST).read_bytes()
