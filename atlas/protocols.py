@@ -9,7 +9,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from atlas.types import Candidate, Completion, Message, Ranked, Task, Usage
+from atlas.types import Attempt, Budget, Candidate, Completion, Message, Ranked, Task, Usage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,3 +117,47 @@ class Ranker(Protocol):
     def name(self) -> str: ...
 
     async def rank(self, task: Task, candidates: Sequence[Candidate]) -> Sequence[Ranked]: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Position:
+    """Where the loop stands. `checked`: a run tells right from wrong; without any check, it tells whether it loads."""
+
+    attempts: Sequence[Attempt]
+    budget: Budget
+    checked: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Generate:
+    """Ask for `n` more completions in `round_`: that of the last attempt while it has no verdict, or the next one."""
+
+    n: int
+    round_: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """Run the first of `ranked`; the others are what it was preferred to. None of them has been run before."""
+
+    ranked: Sequence[Ranked]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stop:
+    """Nothing more is worth doing, or may be done; `reason` says which, in a sentence for the user."""
+
+    reason: str
+
+
+Move = Generate | Run | Stop
+
+
+@runtime_checkable
+class Policy(Protocol):
+    """Decides what the loop does next. Pure: the same position gets the same move, and the budget is never exceeded."""
+
+    @property
+    def name(self) -> str: ...
+
+    def next(self, position: Position) -> Move: ...

@@ -49,7 +49,8 @@ class Service:
         """Work on `task`. `hidden` checks are run after its own, and shown to nobody. Errors as `Solver.solve`."""
         solver = replace(self.base, seed=seed, budget=budget or self.base.budget)
         if hidden:
-            solver = replace(solver, sandbox=HiddenChecks(sandbox=solver.sandbox, checks=tuple(hidden)))
+            added = HiddenChecks(sandbox=solver.sandbox, checks=tuple(hidden))
+            solver = replace(solver, sandbox=added, more_checks=True)
         if observe is not None:
             solver = replace(
                 solver,

@@ -1,19 +1,21 @@
-"""THE LOOP: ask for several programs, run the cheapest, tell the model what went wrong. Read first, changed last.
+"""THE LOOP: ask for programs, rank them, run the cheapest, tell the model what went wrong. Read first, changed last.
 
-A new model server, ranker or sandbox never touches this file, and a new stage is not a flag in here: it is another
-`LLM`, `Ranker` or `Sandbox`, composed in `atlas.wiring`.
+What comes next, another request, a run or the end, is the policy's business. A new model server, ranker, policy or
+sandbox never touches this file, and a new stage is not a flag in here: it is another `LLM`, `Ranker`, `Policy` or
+`Sandbox`, composed in `atlas.wiring`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import anyio
 
 from atlas import extract, prompts
 from atlas.errors import ModelError, RankingError, SolveInterrupted
-from atlas.protocols import LLM, Ranker, Sampling
+from atlas.policy import FixedRounds
+from atlas.protocols import LLM, Generate, Move, Policy, Position, Ranker, Run, Sampling, Stop
 from atlas.types import Attempt, Budget, Candidate, Solution, Status, Task
 from sandbox.errors import InvalidCheck, SandboxError, SandboxUnavailable
 from sandbox.types import Outcome, Sandbox, Verdict
@@ -39,6 +41,9 @@ class Solver:
     ranker: Ranker
     sandbox: Sandbox
     budget: Budget
+    policy: Policy = field(default_factory=FixedRounds)
+    more_checks: bool = False
+    """Whether `sandbox` adds checks to a task's own (`atlas.hidden`), so that a run says more than that it loads."""
     temperature: Warming = Warming()
     max_tokens: int = 1024
     seed: int = 0
@@ -51,34 +56,31 @@ class Solver:
         """
         attempts: list[Attempt] = []
         try:
-            with anyio.move_on_after(self.budget.seconds) as deadline:
-                for round_ in self.rounds(attempts):
-                    attempt = Attempt(round=round_)
-                    attempts.append(attempt)  # before the work: a deadline keeps what was paid for
-                    with attempt.timed("generate"):
-                        attempt.candidates = await self.propose(task, attempts)
-                    with attempt.timed("rank"):
-                        attempt.ranked = await self.ranker.rank(task, attempt.candidates)
-                    if attempt.pick is None:
-                        continue
-                    with attempt.timed("sandbox"):
-                        attempt.verdict = await self.judge(task, attempt.pick)
-                    if attempt.passed:
-                        break
+            with anyio.move_on_after(self.budget.seconds):
+                while not isinstance(move := self.next(task, attempts), Stop):
+                    attempt = attempt_for(move, attempts)
+                    if isinstance(move, Generate):
+                        with attempt.timed("generate"):
+                            await self.propose(task, attempts, move.n)
+                        with attempt.timed("rank"):
+                            attempt.ranked = await self.ranker.rank(task, attempt.candidates)
+                    else:
+                        attempt.ranked = move.ranked
+                        with attempt.timed("sandbox"):
+                            attempt.verdict = await self.judge(task, move.ranked[0].candidate)
+                return Solution.of(task, attempts, reason=move.reason)
         except InvalidCheck:
             raise
         except (ModelError, RankingError, SandboxError) as exc:
-            raise SolveInterrupted(str(exc), Solution.of(task, attempts, status=Status.INTERRUPTED)) from exc
-        return Solution.of(task, attempts, status=Status.TIMED_OUT if deadline.cancelled_caught else None)
+            stopped = Solution.of(task, attempts, status=Status.INTERRUPTED, reason=str(exc))
+            raise SolveInterrupted(str(exc), stopped) from exc
+        late = f"{self.budget.seconds:g} seconds are all that the budget allows"
+        return Solution.of(task, attempts, status=Status.TIMED_OUT, reason=late)
 
-    def rounds(self, attempts: Sequence[Attempt]) -> Iterator[int]:
-        """Round numbers for as long as the budget has rounds, tokens and sandbox runs left."""
-        for round_ in range(self.budget.rounds):
-            runs = sum(a.verdict is not None for a in attempts)
-            tokens = sum(a.usage.total for a in attempts)
-            if runs >= self.budget.sandbox_runs or tokens >= self.budget.tokens:
-                return
-            yield round_
+    def next(self, task: Task, attempts: Sequence[Attempt]) -> Move:
+        """What the policy would have done in this position."""
+        checked = bool(task.checks) or self.more_checks
+        return self.policy.next(Position(attempts=attempts, budget=self.budget, checked=checked))
 
     async def judge(self, task: Task, candidate: Candidate) -> Verdict:
         """Run one candidate. Raises SandboxUnavailable where there is no verdict on it but a failure of our own."""
@@ -87,17 +89,32 @@ class Solver:
             raise SandboxUnavailable(verdict.message or "the sandbox gave no verdict, and no reason")
         return verdict
 
-    async def propose(self, task: Task, attempts: Sequence[Attempt]) -> list[Candidate]:
-        """New candidates for the last of `attempts`; programs that earlier ones have run are not among them."""
+    async def propose(self, task: Task, attempts: Sequence[Attempt], n: int) -> None:
+        """`n` more completions for the last of `attempts`; programs that earlier ones have run are no candidates."""
         *history, attempt = attempts
-        tried = {a.pick.digest for a in history if a.pick is not None}
         sampling = Sampling(
-            n=self.budget.candidates,
+            n=n,
             temperature=self.temperature.at(attempt.round),
             # Seeds of different rounds do not overlap: choice i of a round has seed + i.
-            seed=self.seed + attempt.round * 1_000,
+            seed=self.seed + attempt.round * 1_000 + sum(attempt.asked),
             max_tokens=self.max_tokens,
             stop=prompts.STOP,
         )
-        completions, attempt.usage = await self.llm.sample(prompts.messages(task, history), sampling)
-        return [c for c in extract.candidates(task, completions, attempt.round) if c.digest not in tried]
+        attempt.asked.append(n)
+        completions, usage = await self.llm.sample(prompts.messages(task, history), sampling)
+        attempt.usage += usage
+        attempt.completions += completions
+        tried = {a.pick.digest for a in history if a.pick is not None and a.verdict is not None}
+        found = extract.candidates(task, attempt.completions, attempt.round)
+        attempt.candidates = [c for c in found if c.digest not in tried]
+
+
+def attempt_for(move: Generate | Run, attempts: list[Attempt]) -> Attempt:
+    """The attempt that a move belongs to: the last one while it has no verdict, unless another round begins.
+
+    It is in the list before the work is done: a deadline keeps what was paid for.
+    """
+    round_ = move.round_ if isinstance(move, Generate) else attempts[-1].round
+    if not attempts or attempts[-1].verdict is not None or attempts[-1].round != round_:
+        attempts.append(Attempt(round=round_))
+    return attempts[-1]

@@ -131,9 +131,16 @@ class Ranked:
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Attempt:
-    """One round. The one mutable record: filled left to right, so that a deadline keeps what was paid for."""
+    """One run, or none, and what led to it. The one mutable record: filled left to right, so that a deadline keeps
+    what was paid for.
+
+    A round is one conversation with the model: `asked` lists how many completions each request of it was for. Its
+    second candidate, run after the first has failed, is an attempt of the same round that asks for nothing.
+    """
 
     round: int
+    asked: list[int] = field(default_factory=list)
+    completions: list[Completion] = field(default_factory=list)
     candidates: Sequence[Candidate] = ()
     ranked: Sequence[Ranked] = ()
     verdict: Verdict | None = None
@@ -147,7 +154,7 @@ class Attempt:
         try:
             yield
         finally:
-            self.seconds[stage] = time.monotonic() - begun
+            self.seconds[stage] = self.seconds.get(stage, 0.0) + time.monotonic() - begun
 
     @property
     def passed(self) -> bool:
@@ -172,17 +179,24 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Solution:
-    """How a task ended. `program`: the verified or unchecked one, else the cheapest of the last attempt, else None."""
+    """How a task ended, and the `reason` in a sentence.
+
+    `program`: the verified or unchecked one, else the last that was run; where the loop was cut short from outside, the
+    cheapest of the last attempt. A candidate that was not likely enough to be run is none of these.
+    """
 
     task_id: str
     status: Status
     program: Program | None
     attempts: tuple[Attempt, ...]
+    reason: str = ""
 
     @classmethod
-    def of(cls, task: Task, attempts: Sequence[Attempt], *, status: Status | None = None) -> Solution:
+    def of(
+        cls, task: Task, attempts: Sequence[Attempt], *, status: Status | None = None, reason: str = ""
+    ) -> Solution:
         """Read the end from the attempts; `status` overrides it where the loop was cut short from outside."""
-        last = next((a for a in reversed(attempts) if a.pick is not None), None)
+        last = next((a for a in reversed(attempts) if a.pick is not None and (status or a.verdict)), None)
         passed = next((a for a in attempts if a.passed), None)
         if passed is not None:
             last, status = passed, Status.VERIFIED if _was_checked(task, passed) else Status.UNCHECKED
@@ -192,6 +206,7 @@ class Solution:
             status=status or Status.UNSOLVED,
             program=pick.program if pick else None,
             attempts=tuple(attempts),
+            reason=reason,
         )
 
     @property
