@@ -11,6 +11,7 @@ import typer
 
 from atlas import settings, wiring
 from atlas.evals import commands
+from atlas.evals.alone import AsksAgain
 from atlas.evals.stages import Concurrency
 from atlas.fingerprint import ModelFingerprinter
 from atlas.protocols import LLM
@@ -36,4 +37,4 @@ def plan(
 @asynccontextmanager
 async def parts(config: settings.Settings) -> AsyncIterator[tuple[LLM, ModelFingerprinter, Sandbox]]:
     async with wiring.open_llm(config) as llm, wiring.open_sandbox(config) as sandbox:
-        yield llm, ModelFingerprinter.best(llm), sandbox
+        yield llm, ModelFingerprinter.best(llm), AsksAgain(sandbox=sandbox)

@@ -58,21 +58,10 @@ class SandboxFailed(Exception):
 async def judge(
     sandbox: Sandbox, program: Program, checks: Sequence[Check], limits: Limits, *, pause_s: float = PAUSE_S
 ) -> Verdict:
-    """A verdict on the program, with infrastructure that fails retried, and a time-out asked for once more.
+    """A verdict on the program, with infrastructure that fails retried.
 
-    The wall clock counts what other processes do too, so a first time-out says little; the second verdict counts, with
-    twice the time. Raises SandboxFailed after `TRIES` tries, InvalidCheck where a check cannot be read.
+    Raises SandboxFailed after `TRIES` tries, InvalidCheck where a check cannot be read.
     """
-    verdict = await _verdict(sandbox, program, checks, limits, pause_s)
-    if verdict.outcome is Outcome.TIMEOUT:
-        patient = limits.model_copy(update={"wall_s": 2 * limits.wall_s})
-        verdict = await _verdict(sandbox, program, checks, patient, pause_s)
-    return verdict
-
-
-async def _verdict(
-    sandbox: Sandbox, program: Program, checks: Sequence[Check], limits: Limits, pause_s: float
-) -> Verdict:
     reason = ""
     for attempt in range(TRIES):
         if attempt:
@@ -102,7 +91,8 @@ async def grade(
     grades = dict(known)
     try:
         for candidate in missing:
-            verdict = await judge(sandbox, candidate.program, problem.checks, problem.limits, pause_s=pause_s)
+            program = problem.runnable(candidate.program)
+            verdict = await judge(sandbox, program, problem.checks, problem.limits, pause_s=pause_s)
             grades[candidate.digest] = _grade(candidate.digest, verdict)
     finally:
         # A sandbox that dies half-way does not take the verdicts with it that it had already given.

@@ -1,9 +1,10 @@
 """Reference solutions are run first: they prove the checks, and they say what the plus inputs should give.
 
-A problem whose reference does not pass its own checks is excluded by name. Plus inputs are held to the record's
-contract, their expected values are those that the reference gives in the sandbox, and the reference must then pass the
-checks that came of it; inputs for which any of that fails are dropped and counted. What was found is kept, by the hash
-of everything that it depends on.
+A problem whose reference does not pass its own checks is excluded by name, and so is one that nothing checks. Plus
+inputs are held to the record's contract, their expected values are those that the reference gives in the sandbox, and
+the reference must then pass the checks that came of it; inputs for which any of that fails are dropped and counted. How
+long the reference takes here is what the limits are calibrated on. What was found is kept, by the hash of everything
+that it depends on.
 """
 
 from __future__ import annotations
@@ -19,20 +20,27 @@ from pydantic import Field, ValidationError
 
 from atlas.evals.grade import judge
 from atlas.evals.problems import Excluded, OpenCall, Plus, Problem
-from atlas.types import AssertCheck, CallCheck, Check, Program, Verdict
+from atlas.types import AssertCheck, CallCheck, Check, Limits, Program, StdioCheck, Verdict
 from costfield.shards import replace_file
 from sandbox.errors import InvalidCheck
 from sandbox.types import Frozen, Outcome, Sandbox
 
-VERSION = 1
+VERSION = 2
+PATIENCE = Limits(cpu_s=60.0, wall_s=240.0)
+"""How long a reference may take, or the problem's own limits where those are wider."""
 NO_VALUE = "'\\x00 no program returns this \\x00'"
 """What a call's value is held to differ from, so that a run goes on and reports the value."""
 LONGEST_VALUE = 1_900
 """Characters; a sandbox shortens what it shows of longer values, and a shortened value is not the value."""
+LONGEST_OUTPUT = 16_000
+"""Characters; a sandbox shows no more of what a program printed."""
+UNCHECKED = "nothing checks it"
 CALLS_IN_SCRIPT = 25
 """Calls that share one process when plus inputs are checked: a fork for each would be most of the time."""
 MOST_DROPPED = 0.5
 """Share of plus inputs that may prove unusable; above it the others are not trusted either."""
+
+PlusCheck = CallCheck | AssertCheck
 
 
 class Settled(Frozen):
@@ -41,7 +49,8 @@ class Settled(Frozen):
     excluded: str = ""
     plus_checks: tuple[Check, ...] = ()
     dropped: int = Field(default=0, description="Plus inputs that could not be used.")
-    note: str = Field(default="", description="Why there are no plus checks although there were plus inputs.")
+    note: str = Field(default="", description="Why plus inputs could not be used.")
+    cpu_s: float = Field(default=0.0, ge=0, description="CPU time of the reference's slowest check.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,8 +63,8 @@ class References:
 
     async def settle(self, problem: Problem) -> Problem | Excluded:
         """The problem with its plus inputs as hidden checks, or why it cannot be used. Raises SandboxFailed."""
-        if problem.reference is None:
-            return problem
+        if problem.reference is None and problem.expected is None:
+            return problem if problem.checks else Excluded(id=problem.id, reason=UNCHECKED)
         path = self.folder / f"{_key(problem)}.json"
         settled = _kept(path)
         if settled is None:
@@ -64,9 +73,16 @@ class References:
             replace_file(path, settled.model_dump_json().encode())
         if settled.excluded:
             return Excluded(id=problem.id, reason=settled.excluded)
-        return replace(problem, hidden=problem.hidden + settled.plus_checks, plus=None)
+        hidden = problem.hidden + settled.plus_checks
+        if not problem.task.checks + hidden:
+            return Excluded(id=problem.id, reason=UNCHECKED)
+        return replace(
+            problem, hidden=hidden, plus=None, expected=None, reference_cpu_s=settled.cpu_s, note=settled.note
+        )
 
     async def _run(self, problem: Problem) -> Settled:
+        if problem.expected is not None:
+            return await self._printed(problem.expected, problem)
         assert problem.reference is not None
         try:
             verdict = await self._judge(problem, problem.reference, problem.checks)
@@ -74,12 +90,25 @@ class References:
             return Settled(excluded=f"a check cannot be read: {error}")
         if not verdict.passed:
             return Settled(excluded=f"its reference does not pass its own checks: {_why(verdict)}")
+        slowest = _slowest(verdict)
         if problem.plus is None:
-            return Settled()
+            return Settled(cpu_s=slowest)
         verdict = await self._judge(problem, problem.plus.reference, problem.checks)
         if not verdict.passed:
-            return Settled(note=f"the plus reference does not pass the problem's checks: {_why(verdict)}")
-        return await self._plus_checks(problem, problem.plus)
+            note = f"the plus reference does not pass the problem's checks: {_why(verdict)}"
+            return Settled(note=note, cpu_s=slowest)
+        settled = await self._plus_checks(problem, problem.plus)
+        return settled.model_copy(update={"cpu_s": max(settled.cpu_s, slowest)})
+
+    async def _printed(self, program: Program, problem: Problem) -> Settled:
+        """What a right program prints, out of a program that knows it: one check of standard output."""
+        verdict = await self._judge(replace(problem, harness=("", "")), program, [StdioCheck(stdout=NO_VALUE)])
+        found = verdict.checks[0] if verdict.checks else None
+        if found is None or found.outcome is not Outcome.FAIL or found.actual is None or found.truncated:
+            return Settled(excluded=f"its expected values cannot be computed: {_why(verdict)}")
+        if len(found.actual) > LONGEST_OUTPUT:
+            return Settled(excluded="its expected values are too long")
+        return Settled(plus_checks=(StdioCheck(stdout=found.actual),), cpu_s=_slowest(verdict))
 
     async def _plus_checks(self, problem: Problem, plus: Plus) -> Settled:
         guarded = _guarded(plus)
@@ -89,12 +118,14 @@ class References:
         ]
         stable = await self._passed(problem, plus.reference, checks)
         dropped = len(plus.calls) - len(stable)
+        note = f"{dropped} of {len(plus.calls)} plus inputs cannot be used" if dropped else ""
         if dropped > MOST_DROPPED * len(plus.calls):
-            return Settled(dropped=dropped, note=f"{dropped} of {len(plus.calls)} plus inputs cannot be used")
+            return Settled(dropped=dropped, note=f"{note}, so none is")
         scripts = _scripts(stable)
         verdict = await self._judge(problem, plus.reference, scripts)
         # Calls that share a process may disturb each other (a global that grows): then each gets its own.
-        return Settled(plus_checks=scripts if verdict.passed else tuple(stable), dropped=dropped)
+        final = scripts if verdict.passed else tuple(stable)
+        return Settled(plus_checks=final, dropped=dropped, note=note, cpu_s=_slowest(verdict))
 
     async def _values(self, problem: Problem, program: Program, calls: Sequence[OpenCall]) -> list[str | None]:
         """What each call returns, as source; None where it breaks the contract, raises, or is no plain value."""
@@ -109,9 +140,9 @@ class References:
                 return [None] * len(calls)
         return values
 
-    async def _passed(self, problem: Problem, program: Program, checks: Sequence[CallCheck]) -> list[CallCheck]:
+    async def _passed(self, problem: Problem, program: Program, checks: Sequence[PlusCheck]) -> list[PlusCheck]:
         """The checks that the program passes, each by itself: others came of values that change from run to run."""
-        passed: list[CallCheck] = []
+        passed: list[PlusCheck] = []
         at = 0
         while at < len(checks):
             try:
@@ -124,7 +155,9 @@ class References:
         return passed
 
     async def _judge(self, problem: Problem, program: Program, checks: Sequence[Check]) -> Verdict:
-        return await judge(self.sandbox, program, checks, problem.limits, pause_s=self.pause_s)
+        own, widest = problem.limits, {"cpu_s": PATIENCE.cpu_s, "wall_s": PATIENCE.wall_s}
+        limits = own.model_copy(update={name: max(getattr(own, name), most) for name, most in widest.items()})
+        return await judge(self.sandbox, problem.runnable(program), checks, limits, pause_s=self.pause_s)
 
 
 def _key(problem: Problem) -> str:
@@ -161,8 +194,14 @@ def _guarded(plus: Plus) -> Program:
     return Program(source=ast.unparse(ast.fix_missing_locations(tree)), language=plus.reference.language)
 
 
-def _check(call: OpenCall, value: str) -> CallCheck | None:
+def _slowest(verdict: Verdict) -> float:
+    return max((result.cpu_s for result in verdict.checks), default=0.0)
+
+
+def _check(call: OpenCall, value: str) -> PlusCheck | None:
     """The check that a known value makes of an open call; None where the value cannot be compared so."""
+    if call.compare == "root":
+        return _root_check(call)
     try:
         known = ast.literal_eval(value)
     except (ValueError, SyntaxError, RecursionError, MemoryError):
@@ -176,6 +215,14 @@ def _check(call: OpenCall, value: str) -> CallCheck | None:
     return CallCheck(call=call.call, expected=value)
 
 
+def _root_check(call: OpenCall) -> AssertCheck:
+    """The polynomial, Σ c[i] x^i, is evaluated by the host: as a script's own arithmetic, not in the program."""
+    parsed = ast.parse(call.call, mode="eval").body
+    assert isinstance(parsed, ast.Call)
+    terms = f"sum([c * x ** i for i, c in enumerate({ast.unparse(parsed.args[0])})])"
+    return AssertCheck(code=f"x = {call.call}\nassert abs({terms}) <= {call.abs_tol!r}")
+
+
 def _has_float(value: object) -> bool:
     if isinstance(value, dict):
         return any(map(_has_float, value.values()))
@@ -184,9 +231,10 @@ def _has_float(value: object) -> bool:
     return isinstance(value, float)
 
 
-def _scripts(checks: Sequence[CallCheck]) -> tuple[Check, ...]:
+def _scripts(checks: Sequence[PlusCheck]) -> tuple[Check, ...]:
     """Exact comparisons joined into scripts, one process each; the others stay single checks."""
-    exact = [check for check in checks if check.compare in ("equal", "truthy", "falsy")]
+    simple = ("equal", "truthy", "falsy")
+    exact = [check for check in checks if isinstance(check, CallCheck) and check.compare in simple]
     joined = [
         AssertCheck(code="\n".join(map(_assert, exact[at : at + CALLS_IN_SCRIPT])))
         for at in range(0, len(exact), CALLS_IN_SCRIPT)

