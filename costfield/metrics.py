@@ -53,8 +53,8 @@ def by_problem(cost: npt.ArrayLike, passed: npt.ArrayLike, problem: npt.ArrayLik
     Raises ValueError for a NaN cost.
     """
     ids, costs, right, code = _sorted(cost, passed, problem)
-    new_problem = np.r_[True, code[1:] != code[:-1]]
-    new_block = new_problem | np.r_[True, costs[1:] != costs[:-1]]
+    new_problem = np.r_[True, code[1:] != code[:-1]][: len(code)]  # nothing is new where there is no row
+    new_block = new_problem | np.r_[True, costs[1:] != costs[:-1]][: len(code)]
     block = np.cumsum(new_block) - 1  # (n,) block of each row
     owner = code[new_block]  # (blocks,) problem of each block
     size, good = np.bincount(block).astype(float), np.bincount(block, weights=right)
@@ -68,7 +68,7 @@ def by_problem(cost: npt.ArrayLike, passed: npt.ArrayLike, problem: npt.ArrayLik
     # Mann-Whitney: the rank sum of the wrong ones, less what they would have if all came first.
     wins = np.bincount(owner, weights=(size - good) * rank) - fails * (fails + 1) / 2
 
-    cheapest = np.r_[True, owner[1:] != owner[:-1]]
+    cheapest = np.r_[True, owner[1:] != owner[:-1]][: len(owner)]
     solved, hit = np.unique(owner[good > 0], return_index=True)
     hit = np.flatnonzero(good > 0)[hit]  # first block with a pass, of each solvable problem
     first_pass = np.full(len(ids), np.nan)
@@ -145,9 +145,16 @@ def some_mixed(table: ByProblem) -> npt.NDArray[np.bool_]:
 
 def pooled_auroc(cost: npt.ArrayLike, passed: npt.ArrayLike, weight: npt.ArrayLike | None = None) -> float:
     """P(a right candidate is cheaper than a wrong one of any problem). Measures difficulty more than selection."""
-    costs, right = np.asarray(cost, np.float64), np.asarray(passed, np.bool_)
-    w = np.ones(len(costs)) if weight is None else np.asarray(weight, np.float64)
-    _, block = np.unique(costs, return_inverse=True)
+    _, block = np.unique(np.asarray(cost, np.float64), return_inverse=True)
+    return auroc_of_blocks(block, passed, np.ones(len(block)) if weight is None else weight)
+
+
+def auroc_of_blocks(block: npt.NDArray[np.int64], passed: npt.ArrayLike, weight: npt.ArrayLike) -> float:
+    """`pooled_auroc` of costs that are sorted already: (n,) position of each one's cost among the distinct costs.
+
+    Resampling changes weights and never the order, so an interval need not sort two thousand times.
+    """
+    right, w = np.asarray(passed, np.bool_), np.asarray(weight, np.float64)
     bad, good = np.bincount(block, weights=w * ~right), np.bincount(block, weights=w * right)
     dearer = bad.sum() - np.cumsum(bad)  # (blocks,) weight of wrong ones above this cost
     pairs = good.sum() * bad.sum()
@@ -171,19 +178,26 @@ class ReliabilityBin:
     share: float
 
 
-def reliability(
-    p: npt.ArrayLike, passed: npt.ArrayLike, weight: npt.ArrayLike | None = None, bins: int = BINS
-) -> tuple[ReliabilityBin, ...]:
-    """At most `bins` bins of equal mass, from least to most likely; empty ones are left out.
+def mass_bins(p: npt.ArrayLike, weight: npt.ArrayLike, bins: int = BINS) -> npt.NDArray[np.int64]:
+    """(n,) which of `bins` bins of equal mass each probability falls into, from least to most likely.
 
     Equal-mass bins: Nguyen & O'Connor, EMNLP 2015 (arXiv 1508.05154).
     """
+    order = np.argsort(np.asarray(p, np.float64), kind="stable")
+    w = np.asarray(weight, np.float64)[order]
+    middle = (np.cumsum(w) - w / 2) / w.sum()
+    which = np.empty(len(order), np.int64)
+    which[order] = np.minimum((middle * bins).astype(np.int64), bins - 1)
+    return which
+
+
+def reliability(
+    p: npt.ArrayLike, passed: npt.ArrayLike, weight: npt.ArrayLike | None = None, bins: int = BINS
+) -> tuple[ReliabilityBin, ...]:
+    """At most `bins` bins of equal mass, from least to most likely; empty ones are left out."""
     prob, right = np.asarray(p, np.float64), np.asarray(passed, np.float64)
     w = np.ones(len(prob)) if weight is None else np.asarray(weight, np.float64)
-    order = np.argsort(prob, kind="stable")
-    prob, right, w = prob[order], right[order], w[order]
-    middle = (np.cumsum(w) - w / 2) / w.sum()
-    which = np.minimum((middle * bins).astype(np.int64), bins - 1)
+    which = mass_bins(prob, w, bins)
     mass = np.bincount(which, weights=w, minlength=bins)
     used = mass > 0
     said = np.bincount(which, weights=w * prob, minlength=bins)[used] / mass[used]

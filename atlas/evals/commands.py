@@ -12,6 +12,7 @@ from typing import TextIO
 
 from atlas.errors import ConfigError
 from atlas.evals import datasets
+from atlas.evals.asked import Asked, quantisation
 from atlas.evals.datasets.files import cache_folder
 from atlas.evals.evaluate import RESULTS, run_pool
 from atlas.evals.label import label
@@ -73,6 +74,15 @@ class Plan:
             max_tokens=self.max_tokens, seed=self.seed,
         )
 
+    def asked(self, llm: LLM) -> Asked:
+        """What a run of this plan is asked, with files named so that they are found from any folder."""
+        can = llm.capabilities
+        return Asked(
+            datasets=tuple(_absolute(name) for name in self.datasets), data=tuple(str(p.absolute()) for p in self.data),
+            sha256=self.sha256, limit=self.limit, ids=self.ids, model=can.model, quantisation=quantisation(can),
+            engine=can.engine or "",
+        )
+
     def parts(self, llm: LLM, fingerprinter: Fingerprinter, sandbox: Sandbox) -> Parts:
         references = References(sandbox=sandbox, folder=cache_folder(self.cache) / "references")
         return Parts(llm=llm, fingerprinter=fingerprinter, sandbox=sandbox, references=references)
@@ -90,6 +100,7 @@ async def run_eval(
     problems = plan.problems(loaded)
     progress = Progress(total=len(problems))
     with Run.open(plan.folder, plan.config(loaded, llm)) as run, progress.shown(progress_to):
+        plan.asked(llm).write(run.folder)
         return await run_pool(
             run, problems, plan.parts(llm, fingerprinter, sandbox), cost_field, limits=plan.limits, progress=progress,
             excluded=_unusable(plan, loaded),
@@ -133,6 +144,11 @@ def read_results(folder: Path) -> Results:
         raise ConfigError(f"{folder} holds no {RESULTS}; run `atlas eval run` with this folder first") from None
     except ValueError as error:
         raise ConfigError(f"{folder / RESULTS} cannot be read: {error}") from error
+
+
+def _absolute(name: str) -> str:
+    """A data set's name, or the full path of a file."""
+    return str(Path(name).absolute()) if name not in datasets.REGISTRY and Path(name).exists() else name
 
 
 def _unusable(plan: Plan, loaded: Sequence[Dataset]) -> tuple[Excluded, ...]:

@@ -7,16 +7,20 @@ import platform
 from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
+
+from atlas.evals.asked import Asked
 from atlas.evals.fingerprints import RecordedFingerprints
 from atlas.evals.pool import Pool
 from atlas.evals.problems import Excluded, Problem
 from atlas.evals.progress import Progress
-from atlas.evals.results import Results, results
+from atlas.evals.results import Results, summary
+from atlas.evals.rows import Rows
 from atlas.evals.run import Run
 from atlas.evals.score import Contender, score
 from atlas.evals.stages import Concurrency, Outcome, Parts, Stages
 from atlas.features import SCALARS
-from atlas.rank import BASELINES, CostFieldRanker, baseline
+from atlas.rank import BASELINES, ColumnRanker, CostFieldRanker, baseline
 from costfield.field import CostField
 from costfield.shards import replace_file
 
@@ -24,11 +28,16 @@ RESULTS = "results.json"
 
 
 def contenders(field: CostField | None) -> tuple[Contender, ...]:
-    """The Cost Field, where there is one, and the baselines beside it. Random choice is computed, not drawn."""
+    """The Cost Field, where there is one, and the baselines beside it. Random choice is computed, not drawn.
+
+    Longest is here and in no setting: it shows what length alone says, and nobody would serve with it.
+    """
     rankers = [
         Contender(name=name, id=",".join(SCALARS), open=lambda _, name=name: baseline(name))  # type: ignore[misc]
         for name in BASELINES if name != "random"
     ]
+    longest = ColumnRanker(name="longest", column="chars", sign=-1.0)
+    rankers.append(Contender(name=longest.name, id=",".join(SCALARS), open=lambda _: longest))
     if field is not None:
         own = Contender(
             name="cost-field", id=field.card.weights_sha256, open=lambda made: CostFieldRanker.open(made, field)
@@ -52,15 +61,27 @@ async def run_pool(
 
 
 async def measure(run: Run, outcome: Outcome, field: CostField | None) -> Results:
-    """Score, measure and report what a run has graded. Generates nothing, runs nothing."""
+    """Score and measure what a run has graded, and keep rows and results in its folder. Generates and runs nothing."""
     pool = Pool.read(run, outcome.done)
     recorded = RecordedFingerprints.of(run, outcome.done)
-    scores = [await score(run, pool, contender, recorded) for contender in contenders(field)]
-    provenance = {
-        "atlas": importlib.metadata.version("atlas-costfield"), "python": platform.python_version(),
-        "machine": platform.machine(), "fingerprint_id": recorded.id,
-        "cost_field": "" if field is None else field.card.weights_sha256,
-    }
-    found = results(pool, scores, outcome, run.config, provenance)
+    rows = Rows.of(pool, [await score(run, pool, contender, recorded) for contender in contenders(field)])
+    found = summary(
+        rows, run.config, provenance(run, recorded.id, field),
+        excluded={one.id: one.reason for one in outcome.excluded},
+        infrastructure={one.id: one.message for one in outcome.troubles},
+    )
+    rows.write(run.folder)
     replace_file(run.folder / RESULTS, (found.model_dump_json(indent=2) + "\n").encode())
     return found
+
+
+def provenance(run: Run, fingerprint_id: str, field: CostField | None) -> dict[str, str]:
+    """What the figures were made with. The run's configuration, which has the model's hash, stands beside it."""
+    asked = Asked.read(run.folder)
+    return {
+        "model": asked.model if asked else "", "quantisation": asked.quantisation if asked else "",
+        "engine": asked.engine if asked else "", "fingerprint_id": fingerprint_id,
+        "cost_field": "" if field is None else field.card.weights_sha256,
+        "atlas": importlib.metadata.version("atlas-costfield"), "python": platform.python_version(),
+        "numpy": np.__version__, "machine": f"{platform.system()} {platform.machine()}",
+    }

@@ -35,3 +35,27 @@ def wilson(successes: int, n: int, z: float = 1.959963984540054) -> tuple[float,
     half = z / (1 + z2 / n) * np.sqrt(p * (1 - p) / n + z2 / (4 * n * n))
     return float(max(0.0, middle - half)), float(min(1.0, middle + half))
 
+
+
+def solved_within(
+    cost: npt.ArrayLike, passed: npt.ArrayLike, problem: npt.ArrayLike, problems: int, runs: int
+) -> F64:
+    """(problems, runs) probability that a problem is solved by its first 1, 2, ... sandbox runs, cheapest first.
+
+    Over (n,) candidates, `problem` from 0 to `problems` - 1. Before the block of equal costs that holds the first
+    right candidate nothing passes; of that block's `tied` candidates, in an order drawn by a fair coin, the first m
+    hold one of the `good` with probability 1 - C(tied - good, m) / C(tied, m), which is `pass_at_k`.
+    """
+    costs, right = np.asarray(cost, np.float64), np.asarray(passed, np.bool_)
+    code = np.asarray(problem, np.int64)
+    best = np.full(problems, np.inf)
+    np.minimum.at(best, code[right], costs[right])
+    cheaper = np.bincount(code, weights=costs < best[code], minlength=problems)
+    tied = np.bincount(code, weights=costs == best[code], minlength=problems)
+    good = np.bincount(code, weights=(costs == best[code]) & right, minlength=problems)
+    solved = np.zeros((problems, runs))
+    for q in np.flatnonzero(np.bincount(code, weights=right, minlength=problems)):
+        for run in range(int(cheaper[q]) + 1, runs + 1):
+            drawn = min(run - int(cheaper[q]), int(tied[q]))
+            solved[q, run - 1] = pass_at_k(tied[q], good[q], drawn)[0]
+    return solved

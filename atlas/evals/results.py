@@ -6,59 +6,31 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
-import numpy as np
-import numpy.typing as npt
-
+from atlas.evals.measures import SEED, Interval, RankerResults, mean, measure_ranker
 from atlas.evals.metrics import pass_at_k
-from atlas.evals.pool import Pool, Pooled
+from atlas.evals.pool import Pool
+from atlas.evals.rows import ORACLE, RANDOM, Rows
 from atlas.evals.run import RunConfig
 from atlas.evals.score import Scores
 from atlas.evals.stages import Outcome
-from costfield.bootstrap import Estimate, bootstrap_mean, paired_difference
-from costfield.metrics import ByProblem, by_problem, pooled_auroc
+from costfield.bootstrap import paired_difference
+from costfield.metrics import by_problem
 from sandbox.types import Frozen
 
-F64 = npt.NDArray[np.float64]
-SEED = 0
 NEAR = 0.5
-ORACLE, RANDOM = "oracle", "random"
-
-
-class Interval(Frozen):
-    """A mean over n problems with its 95% bootstrap interval over problems."""
-
-    value: float
-    low: float
-    high: float
-    n: int
-
-    @classmethod
-    def of(cls, estimate: Estimate) -> Interval:
-        return cls(value=estimate.value, low=estimate.low, high=estimate.high, n=estimate.n)
-
-
-class RankerResults(Frozen):
-    """One way to choose. Fields over mixed problems are None where no problem is mixed."""
-
-    pass_at_1: Interval
-    selection: Interval | None
-    gap_closed: Interval | None
-    within_auroc: Interval | None
-    pooled_auroc: float | None
-    first_pass_runs: Interval | None
-    """Sandbox runs until the first pass, cheapest first, over problems that have a right candidate."""
-    unscored: int
 
 
 class Results(Frozen):
     """Everything that a pool says. `selection` and `pass_at_1` repeat the rankers' values for quick reading."""
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
     tasks: int
     mixed: int
     solvable: int
     candidates: int
     completions: int
+    without_program: int
+    """Completions that held no program: each is a wrong answer."""
     completion_tokens: int
     selection: dict[str, float | None]
     pass_at_1: dict[str, float]
@@ -87,84 +59,75 @@ def results(
 
     Raises ValueError where no problem was graded.
     """
-    if not pool.entries:
-        raise ValueError("no problem was graded, so there is nothing to measure")
-    costs = {one.name: one for one in scores}
-    tables = {name: _table(pool, one.cost) for name, one in costs.items()}
-    tables[RANDOM] = _table(pool, np.zeros(len(pool.passed)))
-    tables[ORACLE] = _table(pool, -pool.passed.astype(np.float64))
-    rankers = {name: _ranker(pool, table, costs.get(name)) for name, table in tables.items()}
-    leader = scores[0].name if scores else RANDOM
-    grades = [grade for entry in pool.entries for grade in entry.grades]
-    return Results(
-        tasks=len(pool.entries),
-        mixed=int(tables[RANDOM].mixed.sum()),
-        solvable=sum(entry.samples_right > 0 for entry in pool.entries),
-        candidates=len(grades),
-        completions=pool.k * len(pool.entries),
-        completion_tokens=sum(entry.usage.completion_tokens for entry in pool.entries),
-        selection={name: None if r.selection is None else r.selection.value for name, r in rankers.items()},
-        pass_at_1={name: r.pass_at_1.value for name, r in rankers.items()},
-        pass_at_k=_pass_at_k(pool),
-        rankers=rankers,
-        ahead=_ahead(tables, leader),
-        leader=leader,
-        outcomes=dict(sorted(Counter(grade.outcome.value for grade in grades).items())),
-        isolation=tuple(sorted({grade.isolation for grade in grades})),
-        near_limit=sum(_near_limit(entry) for entry in pool.entries),
-        weak=sum(grade.integrity == "weak" for grade in grades),
+    return summary(
+        Rows.of(pool, scores), config, provenance,
         excluded={one.id: one.reason for one in outcome.excluded},
         infrastructure={one.id: one.message for one in outcome.troubles},
+    )
+
+
+def summary(
+    rows: Rows, config: RunConfig, provenance: Mapping[str, str], *,
+    excluded: Mapping[str, str], infrastructure: Mapping[str, str],
+) -> Results:
+    """The same from rows, which a run keeps: anyone computes its results again without its data set, model or sandbox.
+
+    Raises ValueError where there is no problem.
+    """
+    if not rows.problems:
+        raise ValueError("no problem was graded, so there is nothing to measure")
+    rankers = {name: measure_ranker(rows, name) for name in rows.rankers}
+    chance = rankers[RANDOM].selection
+    return Results(
+        tasks=len(rows.problems),
+        mixed=chance.n if chance else 0,
+        solvable=sum(row.right > 0 for row in rows.problems),
+        candidates=len(rows.candidates),
+        completions=sum(row.samples for row in rows.problems),
+        without_program=sum(row.samples for row in rows.problems) - sum(row.copies for row in rows.candidates),
+        completion_tokens=sum(row.completion_tokens for row in rows.problems),
+        selection={name: None if one.selection is None else one.selection.value for name, one in rankers.items()},
+        pass_at_1={name: one.pass_at_1.value for name, one in rankers.items()},
+        pass_at_k=_pass_at_k(rows),
+        rankers=rankers,
+        ahead=_ahead(rows),
+        leader=_leader(rows),
+        outcomes=dict(sorted(Counter(row.outcome for row in rows.candidates).items())),
+        isolation=tuple(sorted({row.isolation for row in rows.candidates})),
+        near_limit=_near_limit(rows),
+        weak=sum(row.integrity == "weak" for row in rows.candidates),
+        excluded=dict(excluded),
+        infrastructure=dict(infrastructure),
         config=config,
         provenance=dict(provenance),
     )
 
 
-def _near_limit(entry: Pooled) -> int:
-    most = NEAR * entry.problem.limits.cpu_s
-    return sum(grade.passed and grade.slowest_cpu_s > most for grade in entry.grades)
+def _leader(rows: Rows) -> str:
+    return next(iter(rows.scores), RANDOM)
 
 
-def _table(pool: Pool, cost: F64) -> ByProblem:
-    return by_problem(cost, pool.passed, pool.problem)
+def _near_limit(rows: Rows) -> int:
+    most = {row.problem: NEAR * row.cpu_limit_s for row in rows.problems}
+    return sum(row.passed and row.slowest_cpu_s > most[row.problem] for row in rows.candidates)
 
 
-def _ranker(pool: Pool, table: ByProblem, scores: Scores | None) -> RankerResults:
-    picked = np.zeros(len(pool.entries))  # a problem without a candidate is not solved by anyone
-    picked[table.problem.astype(np.int64)] = table.selected
-    mixed, ranks = table.mixed, table.first_pass[~np.isnan(table.first_pass)]
-    some = bool(mixed.any())
-    cost = np.zeros(len(pool.passed)) if scores is None else scores.cost
-    return RankerResults(
-        pass_at_1=_mean(picked),
-        selection=_mean(table.selected[mixed]) if some else None,
-        gap_closed=_mean((table.selected - table.random)[mixed], (1 - table.random)[mixed]) if some else None,
-        within_auroc=_mean(table.wins[mixed] / table.pairs[mixed]) if some else None,
-        pooled_auroc=None if scores is None or not some else pooled_auroc(cost, pool.passed),
-        first_pass_runs=_mean(ranks) if len(ranks) else None,
-        unscored=0 if scores is None else scores.unscored,
-    )
-
-
-def _ahead(tables: Mapping[str, ByProblem], leader: str) -> dict[str, Interval]:
+def _ahead(rows: Rows) -> dict[str, Interval]:
+    tables = {name: by_problem(rows.cost(name), rows.passed, rows.problem) for name in rows.rankers if name != ORACLE}
+    leader = _leader(rows)
     mixed = tables[leader].mixed
     if not mixed.any():
         return {}
-    ours = tables[leader].selected[mixed]
+    ours = tables.pop(leader).selected[mixed]
     return {
-        name: Interval.of(paired_difference(ours, table.selected[mixed], seed=SEED))
-        for name, table in tables.items() if name not in (leader, ORACLE)
+        name: Interval.of(paired_difference(ours, table.selected[mixed], seed=SEED)) for name, table in tables.items()
     }
 
 
-def _pass_at_k(pool: Pool) -> dict[str, Interval]:
-    right = [entry.samples_right for entry in pool.entries]
-    ks = [k for k in (1, 2, 4, 8, 10, 16, 32, 64, 100) if k <= pool.k]
-    return {str(k): _mean(pass_at_k([pool.k] * len(right), right, k)) for k in ks}
-
-
-def _mean(values: npt.ArrayLike, over: npt.ArrayLike | None = None) -> Interval:
-    return Interval.of(bootstrap_mean(values, over, seed=SEED))
+def _pass_at_k(rows: Rows) -> dict[str, Interval]:
+    samples, right = [row.samples for row in rows.problems], [row.right for row in rows.problems]
+    ks = [k for k in (1, 2, 4, 8, 10, 16, 32, 64, 100) if k <= min(samples)]
+    return {str(k): mean(pass_at_k(samples, right, k)) for k in ks}
 
 
 def table(found: Results) -> str:

@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 from atlas.errors import ModelUnavailable
 from atlas.evals.problems import Problem
 from atlas.evals.references import References
+from atlas.evals.rows import CandidateRow, ProblemRow, Rows
 from atlas.evals.run import RunConfig
+from atlas.evals.score import Scores
 from atlas.evals.stages import Parts
 from atlas.prompts import PROMPT_VERSION
 from atlas.protocols import Capabilities, Fingerprint, ModelTooLong, Sampling
@@ -181,3 +183,27 @@ def parts(folder: Path, *, llm: ScriptedLLM | None = None, sandbox: MarkedSandbo
     return Parts(
         llm=llm or ScriptedLLM(), fingerprinter=HashFingerprinter(), sandbox=sandbox, references=references, pause_s=0.0
     )
+
+
+def rows_of(pool: Mapping[str, Sequence[tuple[float, float, bool]]], *, samples: int = 4) -> Rows:
+    """Rows with one ranker, `own`, from (cost, probability, passed) of each problem's candidates."""
+    problems = tuple(
+        ProblemRow(
+            problem=name, dataset="own", group=name, checks="0" * 64, language="python", prompt=f"Write {name}.",
+            cpu_limit_s=5.0, samples=samples, right=sum(passed for _, _, passed in own), prompt_tokens=10,
+            completion_tokens=20,
+        )
+        for name, own in pool.items()
+    )
+    candidates = tuple(
+        CandidateRow(
+            problem=name, digest=f"{name}{i}", position=i, copies=1, source=f"def {name}():\n    return {i}\n",
+            outcome="PASS" if passed else "FAIL", passed=passed, integrity="strong", isolation="docker",
+            failed=None if passed else 0, message="", wall_s=0.1, cpu_s=0.1, slowest_cpu_s=0.1,
+        )
+        for name, own in pool.items()
+        for i, (_, _, passed) in enumerate(own)
+    )
+    said = np.array([row[:2] for own in pool.values() for row in own], dtype=np.float64).reshape(-1, 2)
+    scores = Scores(name="own", cost=said[:, 0], p_pass=said[:, 1])
+    return Rows(problems=problems, candidates=candidates, scores={"own": scores})

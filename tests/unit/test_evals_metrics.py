@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from itertools import combinations
+from itertools import combinations, pairwise, permutations
 from math import comb
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from atlas.evals.metrics import pass_at_k, wilson
+from atlas.evals.metrics import pass_at_k, solved_within, wilson
+from costfield.metrics import by_problem
 
 
 @pytest.mark.parametrize("n", [1, 2, 5, 8])
@@ -46,3 +49,34 @@ def test_wilson_gives_the_published_interval() -> None:
 def test_wilson_refuses_what_is_no_share(successes: int, n: int) -> None:
     with pytest.raises(ValueError, match="no share"):
         wilson(successes, n)
+
+
+ROWS = st.lists(
+    st.tuples(st.sampled_from([0.0, 1.0, 2.0, np.inf]), st.booleans(), st.integers(0, 2)), min_size=1, max_size=12
+).filter(lambda rows: all(sum(row[2] == q for row in rows) <= 5 for q in range(3)))
+
+
+@given(ROWS)
+@settings(max_examples=60, deadline=None)
+def test_solved_within_is_the_share_of_orders_of_ties_that_solve(rows: list[tuple[float, bool, int]]) -> None:
+    cost, right, problem = zip(*rows, strict=True)
+    solved = solved_within(cost, right, problem, 3, 6)
+    for q in range(3):
+        own = [(c, r) for c, r, p in rows if p == q]
+        ways = [o for o in permutations(range(len(own))) if all(own[a][0] <= own[b][0] for a, b in pairwise(o))]
+        for runs in range(1, 7):
+            share = np.mean([any(own[i][1] for i in way[:runs]) for way in ways]) if own else 0.0
+            assert solved[q, runs - 1] == pytest.approx(share, abs=1e-12)
+
+
+@given(ROWS)
+@settings(max_examples=60, deadline=None)
+def test_the_curve_agrees_with_the_table_of_problems(rows: list[tuple[float, bool, int]]) -> None:
+    """Two ways to the same two figures: the cheapest is right, and E[runs] = Σ P(not yet solved)."""
+    cost, right, problem = zip(*rows, strict=True)
+    table, solved = by_problem(cost, right, problem), solved_within(cost, right, problem, 3, 6)
+    for q, selected, ranks in zip(table.problem.astype(int), table.selected, table.first_pass, strict=True):
+        assert solved[q, 0] == pytest.approx(selected)
+        assert np.isnan(ranks) == (solved[q, -1] == 0)
+        if solved[q, -1]:
+            assert 1 + (1 - solved[q]).sum() == pytest.approx(ranks)
