@@ -65,6 +65,6 @@ def member_logits(
     with np.errstate(over="ignore", invalid="ignore"):  # whoever asks checks that the logits are finite
         rank, level = (torch.from_numpy(view) for view in features(embeddings, scalars, task))
     members.eval()
-    says = [member(rank, level) for member in members]
+    says = [member(rank, level, torch.from_numpy(task)) for member in members]
     b = torch.stack([say.task for say in says]).double().numpy()[:, task]
     return b, torch.stack([say.rank for say in says]).double().numpy()

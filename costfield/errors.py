@@ -4,6 +4,7 @@ CostFieldError
 ├── InvalidExamples       labelled data that nothing can be learned or measured from
 │   ├── TooFewProblems    the data is sound but small; the message says how many problems are needed
 │   └── DamagedShard      a stored shard is missing, truncated or altered
+├── InvalidRecipe         a recipe that contradicts itself once the data's widths are known
 ├── FingerprintMismatch   data, field or service were made from different fingerprints
 ├── InvalidFingerprint    what a field was asked to cost has a wrong shape, a NaN, or lacks a needed feature
 ├── InvalidField          an artifact that cannot be trusted: missing, altered, or of another schema
@@ -26,6 +27,10 @@ class TooFewProblems(InvalidExamples):
 
 class DamagedShard(InvalidExamples):
     """A stored shard is missing, truncated or altered."""
+
+
+class InvalidRecipe(CostFieldError, ValueError):
+    """A recipe that contradicts itself once the data's widths are known."""
 
 
 class FingerprintMismatch(CostFieldError):

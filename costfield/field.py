@@ -28,7 +28,6 @@ from costfield.ensemble import Ensemble, Estimates
 from costfield.errors import FingerprintMismatch, InvalidField, InvalidFingerprint, LeakedProblems
 from costfield.evaluate import Evaluation, evaluate
 from costfield.features import FeatureMap
-from costfield.model import Network
 from costfield.shards import replace_file
 
 F64 = npt.NDArray[np.float64]
@@ -211,7 +210,7 @@ def unpack(data: bytes, card: Card) -> Ensemble:
             groups[group][key] = array
         features = FeatureMap(**groups["features"])  # type: ignore[arg-type]
         members = nn.ModuleList(
-            Network(*features.widths, card.config.shape, len(card.fault_names)) for _ in range(card.config.members)
+            card.config.network(*features.widths, len(card.fault_names)) for _ in range(card.config.members)
         )
         members.load_state_dict({name: torch.from_numpy(array.copy()) for name, array in groups["members"].items()})
         ensemble = Ensemble(features=features, members=members, calibration=card.calibration)

@@ -32,6 +32,8 @@ class Logits(NamedTuple):
     rank: Tensor  # (n,)
     task: Tensor  # (t,)
     fault: Tensor | None  # (n, f) which outcome, when the network was built to say
+    route: Tensor | None = None  # (t, experts) the router's probabilities, when there is one
+    balance: Tensor | None = None  # () what uneven use of the experts costs, when there are some
 
 
 class Network(nn.Module):
@@ -47,8 +49,8 @@ class Network(nn.Module):
         nn.init.zeros_(self.rank_head.weight)  # start from "all siblings are equal": every preference is learned
         nn.init.zeros_(self.task_head.weight)
 
-    def forward(self, rank: Tensor, task: Tensor) -> Logits:
-        """rank (n, R), task (t, S) -> logits."""
+    def forward(self, rank: Tensor, task: Tensor, of: Tensor | None = None) -> Logits:
+        """rank (n, R), task (t, S) -> logits. `of`, the task of each row, is for networks that route by task."""
         apart = self.rank_trunk(rank)  # (n, H)
         r = self.rank_head(apart).squeeze(-1)  # (n,)
         b = self.task_head(self.task_trunk(task)).squeeze(-1)  # (t,)
@@ -56,7 +58,7 @@ class Network(nn.Module):
 
 
 def trunk(width: int, hidden: tuple[int, ...], dropout: float) -> tuple[nn.Sequential, int]:
-    """The layers below a head, and their output width. Another architecture is another function of this signature."""
+    """The layers below a head, and their output width."""
     drop = [nn.Dropout(dropout)] if dropout else []
     layers: list[nn.Module] = [*drop]
     for out in hidden:

@@ -2,7 +2,8 @@
 
     log loss of b + r   +   listwise · within-problem loss of r   +   fault_weight · outcome loss   +   l2 / 2 · |W|²
 
-Each problem weighs the same, however many candidates it has.
+and, with experts, + balance · how unevenly they are used (`experts.balance`). Each problem weighs the same,
+however many candidates it has.
 """
 
 from __future__ import annotations
@@ -11,13 +12,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from costfield.config import TrainConfig
 from costfield.data import Examples
 from costfield.features import FeatureMap
-from costfield.model import Logits, Network
+from costfield.model import Logits
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -97,13 +98,15 @@ def log_loss(says: Logits, batch: Batch) -> Tensor:
     return (batch.weight * loss).sum() / len(batch.task)
 
 
-def total_loss(network: Network, batch: Batch, config: TrainConfig) -> Tensor:
+def total_loss(network: nn.Module, batch: Batch, config: TrainConfig) -> Tensor:
     """What is minimised."""
-    says = network(batch.rank, batch.task)
+    says: Logits = network(batch.rank, batch.task, batch.of)
     loss = log_loss(says, batch) + config.listwise * within_problem_loss(says.rank, batch)
     if says.fault is not None:
         # Why a program failed teaches the ranking trunk more than that it failed (CodeRanker, arXiv 2206.03865).
         outcome = cross_entropy(says.fault, batch.fault, reduction="none")
         loss = loss + config.fault_weight * (batch.weight * outcome).sum() / len(batch.task)
+    if says.balance is not None:
+        loss = loss + config.routing.balance * says.balance
     weights = [parameter for parameter in network.parameters() if parameter.ndim >= 2]
     return loss + config.l2 / 2 * torch.stack([w.square().sum() for w in weights]).sum()

@@ -34,7 +34,6 @@ from costfield.errors import InvalidExamples, TooFewProblems
 from costfield.evaluate import Evaluation, evaluate
 from costfield.features import FeatureMap
 from costfield.field import CostField, pack
-from costfield.model import Network
 from costfield.objective import Batch, total_loss, within_problem_loss
 
 MIN_PROBLEMS = 40  # below this the parts of a fold's split are a handful of problems each
@@ -95,20 +94,38 @@ def select_columns(examples: Examples, config: TrainConfig) -> Examples:
 
 
 def optimizers(network: nn.Module, config: TrainConfig) -> list[torch.optim.Optimizer]:
-    """Who updates which parameters. An optimiser for some of them only is one more list entry."""
+    """Who updates which parameters. An optimiser for some of them only is one more list entry.
+
+    Muon (Jordan et al. 2024, kellerjordan.github.io/posts/muon) replaces the momentum of a matrix by a nearly
+    orthogonal one, so that all its directions move alike. It is for matrices between two hidden layers: input layers,
+    heads and biases stay with AdamW. Its steps are scaled to AdamW's usual size (Liu et al., arXiv 2502.16982,
+    section 2.2), so that one learning rate serves both.
+    """
     if config.optimizer == "lbfgs":
         return [torch.optim.LBFGS(network.parameters(), max_iter=5, line_search_fn="strong_wolfe")]
-    decayed = [p for p in network.parameters() if p.ndim >= 2]
-    free = [p for p in network.parameters() if p.ndim < 2]  # biases only shift; pulling them to 0 would bias P(pass)
-    groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": free, "weight_decay": 0.0}]
-    return [torch.optim.AdamW(groups, lr=config.learning_rate)]
+    rate, decay = config.learning_rate, config.weight_decay
+    inner = hidden_matrices(network) if config.optimizer == "muon" else []
+    others = [p for p in network.parameters() if not any(p is one for one in inner)]
+    decayed = [p for p in others if p.ndim >= 2]
+    free = [p for p in others if p.ndim < 2]  # biases only shift; pulling them to 0 would bias P(pass)
+    groups = [{"params": decayed, "weight_decay": decay}, {"params": free, "weight_decay": 0.0}]
+    steppers: list[torch.optim.Optimizer] = [torch.optim.AdamW(groups, lr=rate)]
+    if inner:
+        steppers.append(torch.optim.Muon(inner, lr=rate, weight_decay=decay, adjust_lr_fn="match_rms_adamw"))
+    return steppers
 
 
-def fit_member(training: Batch, validation: Batch, config: TrainConfig, faults: int, seed: int) -> Network:
+def hidden_matrices(network: nn.Module) -> list[torch.Tensor]:
+    """Weights between two hidden layers: of every trunk all but the first."""
+    trunks = [module for module in network.modules() if isinstance(module, nn.Sequential)]
+    return [layer.weight for one in trunks for layer in [m for m in one if isinstance(m, nn.Linear)][1:]]
+
+
+def fit_member(training: Batch, validation: Batch, config: TrainConfig, faults: int, seed: int) -> nn.Module:
     """One network: mini-batches of whole problems, stopped when held-out siblings are ranked no better."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        network = Network(training.rank.shape[1], training.task.shape[1], config.shape, faults)
+        network = config.network(training.rank.shape[1], training.task.shape[1], faults)
         steppers = optimizers(network, config)
         batches = deal(training, config)
         best_loss, best_state, waited = float("inf"), copy.deepcopy(network.state_dict()), 0
@@ -133,7 +150,7 @@ def deal(training: Batch, config: TrainConfig) -> list[Batch]:
     return [training.take(problems) for problems in parts]
 
 
-def step(network: Network, batch: Batch, steppers: list[torch.optim.Optimizer], config: TrainConfig) -> None:
+def step(network: nn.Module, batch: Batch, steppers: list[torch.optim.Optimizer], config: TrainConfig) -> None:
     """One update of every parameter; all optimisers use the gradient that the first one asks for."""
 
     def closure() -> float:
@@ -149,10 +166,10 @@ def step(network: Network, batch: Batch, steppers: list[torch.optim.Optimizer], 
 
 
 @torch.no_grad()
-def validation_loss(network: Network, validation: Batch) -> float:
+def validation_loss(network: nn.Module, validation: Batch) -> float:
     """Within-problem loss of the ranking head, dropout off."""
     network.eval()
-    return float(within_problem_loss(network(validation.rank, validation.task).rank, validation))
+    return float(within_problem_loss(network(validation.rank, validation.task, validation.of).rank, validation))
 
 
 def fit(examples: Examples, config: TrainConfig, seed: int) -> Ensemble:
