@@ -17,10 +17,11 @@ F64 = npt.NDArray[np.float64]
 # Scalar columns that the baselines read; a data set may name its own.
 COLUMNS: Mapping[str, str] = {
     "shortest": "chars",  # fewer is cheaper
+    "longest": "chars",  # more is cheaper
     "log-probability": "logprob_mean",  # higher is cheaper: the model's own confidence in its tokens
     "agreement": "agreement",  # higher is cheaper: the medoid, most like its siblings
 }
-HIGHER_IS_CHEAPER = frozenset({"log-probability", "agreement"})
+HIGHER_IS_CHEAPER = frozenset({"longest", "log-probability", "agreement"})
 
 
 def baseline_costs(examples: Examples, columns: Mapping[str, str] = COLUMNS) -> dict[str, F64]:

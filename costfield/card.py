@@ -12,10 +12,12 @@ import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict
 
+from costfield.abstain import Abstention
 from costfield.calibrate import Calibration
 from costfield.config import TrainConfig
 from costfield.data import Examples, mixed_problems
 from costfield.evaluate import Evaluation
+from costfield.experts import ExpertLoad
 
 SCHEMA_VERSION = 1
 
@@ -91,6 +93,8 @@ class Card(BaseModel):
     code: CodeCard
     calibration: Calibration
     evaluation: Evaluation
+    abstention: Abstention | None = None  # None in cards that are older than it
+    experts: tuple[ExpertLoad, ...] | None = None  # hardest first, over all problems; None without experts
     gates: tuple[Gate, ...]
     caveats: tuple[str, ...]  # when not to trust it
     weights: str  # file name beside the card

@@ -22,6 +22,7 @@ from pydantic import ValidationError
 from safetensors import SafetensorError
 from torch import nn
 
+from costfield.baselines import COLUMNS
 from costfield.card import SCHEMA_VERSION, Card
 from costfield.data import Examples, Floats
 from costfield.ensemble import Ensemble, Estimates
@@ -42,6 +43,14 @@ class CostEstimate:
     cost: F64  # −logit P(pass); lower is better
     p_pass: F64  # calibrated P(pass)
     spread: F64  # disagreement of the ensemble, in logits
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Difficulty:
+    """How hard one task looks, from the fingerprints of its candidates so far: what a number of candidates can follow."""
+
+    logit: float  # calibrated logit P(pass) of a typical candidate; higher is easier
+    route: F64 | None  # (E,) how likely it is a task for each expert, hardest first, mean over members; None without
 
 
 class CostField:
@@ -77,6 +86,17 @@ class CostField:
         says = self.ensemble(vectors, columns, np.zeros(len(vectors), np.int64))
         return CostEstimate(cost=says.cost, p_pass=says.p_pass, spread=says.spread)
 
+    def difficulty(self, embeddings: npt.ArrayLike, scalars: npt.ArrayLike) -> Difficulty:
+        """How hard the task of these k ≥ 1 siblings is. Arguments and errors as for `costs`."""
+        vectors, columns = np.asarray(embeddings, np.float32), np.asarray(scalars, np.float32)
+        self._require_valid(vectors, columns)
+        one = np.zeros(len(vectors), np.int64)
+        routes = self.ensemble.routes(vectors, columns, one)
+        return Difficulty(
+            logit=float(self.ensemble(vectors, columns, one).task_logit[0]),
+            route=None if routes is None else routes[0].mean(axis=0)[0],
+        )
+
     def complaints(self, embeddings: npt.ArrayLike, scalars: npt.ArrayLike) -> tuple[str, ...]:
         """For each of k siblings, why `costs` would refuse it; "" when it would not.
 
@@ -102,8 +122,9 @@ class CostField:
         self._require_unseen(examples)
         estimates = self.estimate(examples)
         config = self.card.config
+        columns = {**COLUMNS, **config.columns}  # baselines that were thought of after the field was trained count too
         return evaluate(
-            examples, estimates.cost, estimates.p_pass, columns=config.columns, seed=seed, resamples=config.resamples
+            examples, estimates.cost, estimates.p_pass, columns=columns, seed=seed, resamples=config.resamples
         )
 
     def estimate(self, examples: Examples) -> Estimates:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from costfield.abstain import Abstention
 from costfield.bootstrap import Estimate
 from costfield.card import Card
 from costfield.evaluate import Evaluation
@@ -15,7 +16,7 @@ def card_markdown(card: Card) -> str:
     parts = (
         _head(card),
         _selection(card.evaluation),
-        _probability(card.evaluation),
+        _probability(card),
         _data(card),
         _made(card),
         _caveats(card),
@@ -57,7 +58,8 @@ def _selection(measured: Evaluation) -> str:
     )
 
 
-def _probability(measured: Evaluation) -> str:
+def _probability(card: Card) -> str:
+    measured = card.evaluation
     chart = "\n".join(_bar(b) for b in measured.reliability)
     return (
         "## What its probabilities mean\n\n"
@@ -65,6 +67,22 @@ def _probability(measured: Evaluation) -> str:
         f"that is run; Brier {_ci(measured.brier)}; area under the risk-coverage curve {measured.aurc:.3f}. "
         "Each problem weighs the same; bins hold equal mass.\n\n"
         f"```\nsaid   was    (# observed share of right programs, | where it should end)\n{chart}\n```"
+        f"{_bar_line(card.abstention)}"
+    )
+
+
+def _bar_line(found: Abstention | None) -> str:
+    if found is None:
+        return ""
+    if found.threshold is None:
+        return (
+            f"\n\nNo bar for P(pass) keeps wrong answers at {found.risk:.0%} with {found.confidence:.0%} confidence on "
+            f"{found.problems} problems: it cannot be told when to abstain."
+        )
+    return (
+        f"\n\nWhere the cheapest candidate is answered only if P(pass) is at least {found.threshold:.3f}, "
+        f"{found.coverage:.1%} of the {found.problems} problems are answered and {found.error:.1%} of the answers are "
+        f"wrong; on problems of this kind at most {found.risk:.0%} are, with {found.confidence:.0%} confidence."
     )
 
 

@@ -25,6 +25,7 @@ import torch
 from torch import nn
 
 from costfield import gates
+from costfield.abstain import Abstention, fit_abstention
 from costfield.calibrate import fit_calibration
 from costfield.card import SCHEMA_VERSION, Card, CodeCard, DataCard, Gate, caveats
 from costfield.config import TrainConfig
@@ -32,6 +33,7 @@ from costfield.data import Examples, kfold, require_disjoint, require_trainable,
 from costfield.ensemble import Ensemble, Estimates, member_logits
 from costfield.errors import InvalidExamples, TooFewProblems
 from costfield.evaluate import Evaluation, evaluate
+from costfield.experts import ExpertLoad, loads
 from costfield.features import FeatureMap
 from costfield.field import CostField, pack
 from costfield.objective import Batch, total_loss, within_problem_loss
@@ -57,6 +59,7 @@ def train(examples: Examples, config: TrainConfig) -> CostField:
         seed=config.seed,
         resamples=config.resamples,
     )
+    bar = fit_abstention(examples, out_of_fold.cost, out_of_fold.p_pass)
     ensemble = fit(examples, config, config.seed)
     held = (
         Gate(name="one kind of fingerprint", detail=examples.fingerprint_id),  # `Examples` cannot hold two
@@ -68,7 +71,7 @@ def train(examples: Examples, config: TrainConfig) -> CostField:
             examples, lambda a, b: fit(a, cheaper(config), config.seed).estimate(b).cost, config.seed
         ),
     )
-    return CostField(ensemble=ensemble, card=make_card(examples, config, ensemble, measured, held))
+    return CostField(ensemble=ensemble, card=make_card(examples, config, ensemble, measured, bar, held))
 
 
 # ---- data -----------------------------------------------------------------------------------------------------------
@@ -121,25 +124,31 @@ def hidden_matrices(network: nn.Module) -> list[torch.Tensor]:
     return [layer.weight for one in trunks for layer in [m for m in one if isinstance(m, nn.Linear)][1:]]
 
 
-def fit_member(training: Batch, validation: Batch, config: TrainConfig, faults: int, seed: int) -> nn.Module:
-    """One network: mini-batches of whole problems, stopped when held-out siblings are ranked no better."""
+def fit_member(
+    training: Batch, validation: Batch, config: TrainConfig, faults: int, seed: int
+) -> tuple[nn.Module, tuple[float, ...]]:
+    """One network and its validation loss after each epoch: mini-batches of whole problems, stopped when held-out
+    siblings are ranked no better.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = config.network(training.rank.shape[1], training.task.shape[1], faults)
         steppers = optimizers(network, config)
         batches = deal(training, config)
         best_loss, best_state, waited = float("inf"), copy.deepcopy(network.state_dict()), 0
+        history: list[float] = []
         for _ in range(config.epochs):
             network.train()
             for turn in torch.randperm(len(batches)).tolist():
                 step(network, batches[turn], steppers, config)
             held_out = validation_loss(network, validation)
+            history.append(held_out)
             if held_out < best_loss - 1e-5:
                 best_loss, best_state, waited = held_out, copy.deepcopy(network.state_dict()), 0
             elif (waited := waited + 1) >= config.patience:
                 break
         network.load_state_dict(best_state)
-        return network
+        return network, tuple(history)
 
 
 def deal(training: Batch, config: TrainConfig) -> list[Batch]:
@@ -177,27 +186,33 @@ def fit(examples: Examples, config: TrainConfig, seed: int) -> Ensemble:
     rest, held_out = split(examples, (1 - config.calibration, config.calibration), seed)
     features = FeatureMap.fit(rest, config.components, config.embedding_weight)
     with threads(config.threads):
-        members = fit_members(rest, features, config, seed)
+        members, history = fit_members(rest, features, config, seed)
     codes = held_out.codes()
     b, r = member_logits(members, features, held_out.embeddings, held_out.scalars, codes)
     weight = held_out.weight / np.bincount(codes, weights=held_out.weight)[codes]
     calibration = fit_calibration(b.mean(axis=0), r.mean(axis=0), held_out.passed, weight)
-    return Ensemble(features=features, members=members, calibration=calibration)
+    return Ensemble(features=features, members=members, calibration=calibration, history=history)
 
 
-def fit_members(examples: Examples, features: FeatureMap, config: TrainConfig, seed: int) -> nn.ModuleList:
-    """Networks that differ in which problems stop them: linear ones that see the same problems come out equal."""
+def fit_members(
+    examples: Examples, features: FeatureMap, config: TrainConfig, seed: int
+) -> tuple[nn.ModuleList, tuple[tuple[float, ...], ...]]:
+    """Networks, and their histories. They differ in which problems stop them: linear ones that see the same problems
+    come out equal.
+    """
     names = fault_names(examples, config)
     everything, codes = Batch.of_examples(examples, features, names), examples.codes()
-    members = nn.ModuleList()
+    members, histories = nn.ModuleList(), []
     for member in range(config.members):
         rows = split_rows(examples, (1 - config.validation, config.validation), seed + 1000 + member)
         require_disjoint(*(examples.take(part) for part in rows))
         training, validation = (everything.take(torch.from_numpy(np.unique(codes[part]))) for part in rows)
         if not (training.mixed.any() and validation.mixed.any()):
             raise TooFewProblems("so few groups hold mixed problems that a validation part has none; label more")
-        members.append(fit_member(training, validation, config, faults=len(names), seed=seed + member))
-    return members
+        network, history = fit_member(training, validation, config, faults=len(names), seed=seed + member)
+        members.append(network)
+        histories.append(history)
+    return members, tuple(histories)
 
 
 def cross_validate(examples: Examples, config: TrainConfig) -> Estimates:
@@ -223,7 +238,12 @@ def cheaper(config: TrainConfig) -> TrainConfig:
 
 
 def make_card(
-    examples: Examples, config: TrainConfig, ensemble: Ensemble, measured: Evaluation, held: tuple[Gate, ...]
+    examples: Examples,
+    config: TrainConfig,
+    ensemble: Ensemble,
+    measured: Evaluation,
+    bar: Abstention,
+    held: tuple[Gate, ...],
 ) -> Card:
     """The card of a trained ensemble."""
     digest = hashlib.sha256(pack(ensemble)).hexdigest()
@@ -240,11 +260,19 @@ def make_card(
         code=CodeCard.here(),
         calibration=ensemble.calibration,
         evaluation=measured,
+        experts=expert_loads(examples, config, ensemble),
+        abstention=bar,
         gates=held,
         caveats=tuple(caveats(measured, ensemble.calibration, config)),
         weights=f"weights-{digest[:12]}.safetensors",
         weights_sha256=digest,
     )
+
+
+def expert_loads(examples: Examples, config: TrainConfig, ensemble: Ensemble) -> tuple[ExpertLoad, ...] | None:
+    """How the ensemble spreads these problems over its experts; None without experts."""
+    routes = ensemble.routes(examples.embeddings, examples.scalars, examples.codes())
+    return None if routes is None else loads(*routes, config.routing.top)
 
 
 @contextmanager

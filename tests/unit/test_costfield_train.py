@@ -32,7 +32,7 @@ def test_costfield_training_finds_the_signal_and_says_how_much(field: CostField)
     assert measured.gap_closed.value > 0.5
     assert measured.ece.value < 0.08
     assert measured.selection.n == measured.mixed > 150
-    assert set(measured.baselines) == {"random", "first", "shortest", "log-probability", "agreement"}
+    assert set(measured.baselines) == {"random", "first", "shortest", "longest", "log-probability", "agreement"}
     assert all(b.field_minus_this.low > 0 for b in measured.baselines.values())
     assert field.card.recommended
     assert measured.baselines["log-probability"].selection.value > measured.random + 0.05
