@@ -11,6 +11,7 @@ Integrals over δ are sums over `NODES` (Gauss-Hermite quadrature: exact for pol
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 
 import numpy as np
@@ -20,6 +21,8 @@ from pydantic import BaseModel, ConfigDict, Field
 F64 = npt.NDArray[np.float64]
 NODES, _MASS = np.polynomial.hermite_e.hermegauss(41)
 LOG_MASS: F64 = np.log(_MASS / _MASS.sum())
+GRID = np.linspace(-60, 60, 1201)
+"""Logits, close enough for what lies between two of them to be a line to 1e-4."""
 EDGE = 1e-6
 """P(pass) is held this far from 0 and 1: certainty would make no evidence count."""
 WIDEST = 8.0
@@ -34,14 +37,9 @@ class Siblings(BaseModel):
     own: float = Field(ge=0, description="Standard deviation of what the field says among candidates of a task.")
 
     def anchors(self, p_pass: npt.ArrayLike) -> F64:
-        """(n,) the a_i of probabilities p_i, by bisection: E[σ(a + δ)] rises with a."""
+        """(n,) the a_i of probabilities p_i: E[σ(a + δ)] rises with a, so that a table of it is read backwards."""
         p = np.clip(np.asarray(p_pass, np.float64), EDGE, 1 - EDGE)
-        low, high = np.full_like(p, -60.0), np.full_like(p, 60.0)
-        for _ in range(50):
-            middle = (low + high) / 2
-            below = np.exp(_log_sigmoid(middle[..., None] + self.task * NODES) + LOG_MASS).sum(-1) < p
-            low, high = np.where(below, middle, low), np.where(below, high, middle)
-        return (low + high) / 2
+        return np.interp(np.log(p / (1 - p)), _marginal_logits(self.task), GRID)
 
     def updated(self, p_pass: npt.ArrayLike, failed: npt.ArrayLike) -> F64:
         """(n,) P(pass) of candidates, given that siblings of P(pass) `failed` (m,) were run and did not pass."""
@@ -73,6 +71,17 @@ class Siblings(BaseModel):
             return -float(np.logaddexp.reduce(total + LOG_MASS, axis=1).sum())
 
         return cls(task=_least(misfit, 0.0, WIDEST), own=own)
+
+
+@functools.lru_cache(maxsize=4)
+def _marginal_logits(task: float) -> F64:
+    """(len(GRID),) the logit of E[σ(a + δ)] for each a of the grid."""
+    shifted = GRID[:, None] + task * NODES
+    right = np.logaddexp.reduce(_log_sigmoid(shifted) + LOG_MASS, axis=1)
+    wrong = np.logaddexp.reduce(_log_sigmoid(-shifted) + LOG_MASS, axis=1)
+    logits: F64 = right - wrong
+    logits.flags.writeable = False
+    return logits
 
 
 def _least(misfit: Callable[[float], float], low: float, high: float) -> float:
