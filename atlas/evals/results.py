@@ -46,6 +46,8 @@ class Results(Frozen):
     """Candidates that passed with a check that took more than `NEAR` of its CPU limit: elsewhere they might not."""
     weak: int
     """Candidates judged in one process with their checks, where they could have cheated."""
+    notes: dict[str, str]
+    """Problems that were measured without a part of them, and without which."""
     excluded: dict[str, str]
     infrastructure: dict[str, str]
     config: RunConfig
@@ -96,6 +98,7 @@ def summary(
         isolation=tuple(sorted({row.isolation for row in rows.candidates})),
         near_limit=_near_limit(rows),
         weak=sum(row.integrity == "weak" for row in rows.candidates),
+        notes={row.problem: row.note for row in rows.problems if row.note},
         excluded=dict(excluded),
         infrastructure=dict(infrastructure),
         config=config,

@@ -31,7 +31,10 @@ _KINDS = {"str": pa.string(), "int": pa.int64(), "float": pa.float64(), "bool": 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProblemRow:
-    """One problem. `checks`: SHA-256 of what judged it. `samples`: completions; `right`: those with a right program."""
+    """One problem. `checks`: SHA-256 of what judged it. `samples`: completions; `right`: those with a right program.
+
+    `note`: what of the problem could not be used, where something could not.
+    """
 
     problem: str
     dataset: str
@@ -44,6 +47,7 @@ class ProblemRow:
     right: int
     prompt_tokens: int
     completion_tokens: int
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,6 +148,7 @@ def _problem_row(entry: Pooled, samples: int) -> ProblemRow:
         problem=problem.id, dataset=problem.dataset, group=problem.group, checks=problem.digest(),
         language=problem.task.language, prompt=problem.task.prompt, cpu_limit_s=problem.limits.cpu_s, samples=samples,
         right=entry.samples_right, prompt_tokens=usage.prompt_tokens, completion_tokens=usage.completion_tokens,
+        note=problem.note,
     )
 
 
