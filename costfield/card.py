@@ -18,6 +18,7 @@ from costfield.config import TrainConfig
 from costfield.data import Examples, mixed_problems
 from costfield.evaluate import Evaluation
 from costfield.experts import ExpertLoad
+from costfield.siblings import Siblings
 
 SCHEMA_VERSION = 1
 
@@ -94,6 +95,7 @@ class Card(BaseModel):
     calibration: Calibration
     evaluation: Evaluation
     abstention: Abstention | None = None  # None in cards that are older than it
+    siblings: Siblings | None = None  # None in cards that are older than it
     experts: tuple[ExpertLoad, ...] | None = None  # hardest first, over all problems; None without experts
     gates: tuple[Gate, ...]
     caveats: tuple[str, ...]  # when not to trust it

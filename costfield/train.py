@@ -37,6 +37,7 @@ from costfield.experts import ExpertLoad, loads
 from costfield.features import FeatureMap
 from costfield.field import CostField, pack
 from costfield.objective import Batch, total_loss, within_problem_loss
+from costfield.siblings import Siblings
 
 MIN_PROBLEMS = 40  # below this the parts of a fold's split are a handful of problems each
 MIN_MIXED = 20
@@ -60,6 +61,7 @@ def train(examples: Examples, config: TrainConfig) -> CostField:
         resamples=config.resamples,
     )
     bar = fit_abstention(examples, out_of_fold.cost, out_of_fold.p_pass)
+    siblings = Siblings.fit(out_of_fold.p_pass, examples.passed, examples.problem)
     ensemble = fit(examples, config, config.seed)
     held = (
         Gate(name="one kind of fingerprint", detail=examples.fingerprint_id),  # `Examples` cannot hold two
@@ -71,7 +73,7 @@ def train(examples: Examples, config: TrainConfig) -> CostField:
             examples, lambda a, b: fit(a, cheaper(config), config.seed).estimate(b).cost, config.seed
         ),
     )
-    return CostField(ensemble=ensemble, card=make_card(examples, config, ensemble, measured, bar, held))
+    return CostField(ensemble=ensemble, card=make_card(examples, config, ensemble, measured, bar, siblings, held))
 
 
 # ---- data -----------------------------------------------------------------------------------------------------------
@@ -243,6 +245,7 @@ def make_card(
     ensemble: Ensemble,
     measured: Evaluation,
     bar: Abstention,
+    siblings: Siblings,
     held: tuple[Gate, ...],
 ) -> Card:
     """The card of a trained ensemble."""
@@ -262,6 +265,7 @@ def make_card(
         evaluation=measured,
         experts=expert_loads(examples, config, ensemble),
         abstention=bar,
+        siblings=siblings,
         gates=held,
         caveats=tuple(caveats(measured, ensemble.calibration, config)),
         weights=f"weights-{digest[:12]}.safetensors",

@@ -38,6 +38,11 @@ def test_costfield_training_finds_the_signal_and_says_how_much(field: CostField)
     assert measured.baselines["log-probability"].selection.value > measured.random + 0.05
 
 
+def test_costfield_card_says_how_siblings_vary(field: CostField) -> None:
+    found = field.card.siblings
+    assert found is not None and 0 <= found.task < 3 and 0.3 < found.own < 4
+
+
 def test_costfield_card_estimate_holds_on_problems_drawn_afresh(field: CostField) -> None:
     fresh = labelled(problems=300, seed=99, problem=[f"fresh{i}" for i in np.repeat(np.arange(300), 6)])
     said, found = field.card.evaluation, field.evaluate(fresh)
