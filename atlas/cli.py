@@ -20,8 +20,9 @@ from api import checks as api_checks
 from api.render import result_of
 from api.schemas import TaskRequest, TaskSpec
 from atlas import console, doctor, models, settings, wiring
-from atlas.cli_costfield import costfield_app, label_command
+from atlas.cli_costfield import costfield_app
 from atlas.cli_eval import eval_app
+from atlas.cli_label import label_command
 from atlas.errors import ConfigError, SolveInterrupted
 from atlas.observe import Event
 from atlas.types import Solution, Status

@@ -1,60 +1,29 @@
-"""`atlas label` and `atlas costfield`: labelled candidates, and the fields trained from them."""
+"""`atlas costfield`: fields trained from labelled candidates, and what they are worth."""
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
-import anyio
 import typer
 from pydantic import ValidationError
 
 from atlas import cli_shared as shared
 from atlas import console, settings
-from atlas.evals import commands
-from atlas.evals.stages import Outcome
+from atlas.errors import ConfigError
 from costfield.card import Card
 from costfield.config import TrainConfig
+from costfield.errors import CostFieldError
 from costfield.field import CostField, read_card
+from costfield.proof import Proof, prove
 from costfield.report import card_markdown
-from costfield.shards import load_examples
+from costfield.shards import MANIFEST, load_examples
 from costfield.train import train as train_field
 
+POOLS = Path(__file__).parents[1] / "benchmarks" / "pools"
+"""Labelled problems kept for measuring, in folders named after fields; they are in the repository only."""
+
 costfield_app = typer.Typer(no_args_is_help=True, help="Train the Cost Field from labelled candidates; examine one.")
-
-
-@console.guarded
-def label_command(
-    problems: Annotated[list[str], typer.Argument(help="Data sets: mbpp-train, leetcode, or a tasks.jsonl.")],
-    out: Annotated[Path, typer.Option(help="Folder for the shards of labelled candidates.")],
-    run: Annotated[Path | None, typer.Option(help="Folder for the work in progress; default OUT.run.")] = None,
-    data: shared.Data = None,
-    limit: shared.Limit = None,
-    k: shared.Each = 8,
-    temperature: Annotated[float, typer.Option(help="Of sampling.")] = 0.8,
-    as_json: shared.Json = False,
-) -> None:
-    """Generate candidates for problems, run every one against all its checks, and keep fingerprints and verdicts.
-
-    Killed at any point, the same command goes on with what is missing.
-    """
-    config = settings.load()
-    plan = shared.plan(config, problems, run or out.with_name(out.name + ".run"), data, limit, k, temperature)
-
-    async def work() -> Outcome:
-        async with shared.parts(config) as (llm, fingerprinter, sandbox):
-            return await commands.run_label(plan, llm, fingerprinter, sandbox, out, progress_to=sys.stderr)
-
-    outcome = anyio.run(work)
-    for one in outcome.excluded:
-        console.say(f"left out {one.id}: {one.reason}")
-    for trouble in outcome.troubles:
-        console.say(f"not labelled, run again: {trouble}")
-    found = {"problems": len(outcome.done), "excluded": len(outcome.excluded), "troubles": len(outcome.troubles)}
-    if as_json:
-        console.put(found | {"out": str(out)})
-    console.say(f"{len(outcome.done)} problems labelled in {out}")
 
 
 @costfield_app.command("train")
@@ -97,6 +66,42 @@ def costfield_verify(path: Annotated[Path | None, typer.Argument()] = None, as_j
     if as_json:
         console.put({"ok": True, "weights_sha256": card.weights_sha256, "fingerprint_id": card.fingerprint_id})
     console.say(f"{folder}: sound, for fingerprints {card.fingerprint_id}")
+
+
+@costfield_app.command("evaluate")
+@console.guarded
+def costfield_evaluate(
+    path: Annotated[Path | None, typer.Argument(metavar="[FIELD]")] = None,
+    pool: Annotated[
+        list[Path] | None, typer.Option(help="Folder made by `atlas label --pool`. May be repeated.")
+    ] = None,
+    as_json: shared.Json = False,
+) -> None:
+    """Measure a Cost Field on problems that it was not trained on, beside every baseline on the same candidates.
+
+    Without --pool on those that the repository keeps for the field (HumanEval and MBPP-test for the shipped one).
+    """
+    folder = path or settings.load().cost_field
+    card = read_card(folder)
+    field = CostField.load(folder, fingerprint_id=card.fingerprint_id)
+    folders = pool or sorted(one.parent for one in (POOLS / folder.name).glob(f"*/{MANIFEST}"))
+    if not folders:
+        raise ConfigError(f"there are no pools for {folder} in {POOLS}; name some with --pool (atlas label --pool)")
+    if len({one.name for one in folders}) < len(folders):
+        raise ConfigError("two pools have one name; rename a folder, because results are listed by it")
+    proofs = {one.name: _proof(field, one) for one in folders}
+    for name, proof in proofs.items():
+        console.say(proof.table(name))
+    if as_json:
+        console.put({name: proof.figures() for name, proof in proofs.items()})
+
+
+def _proof(field: CostField, pool: Path) -> Proof:
+    examples = load_examples(pool)
+    try:
+        return prove(field, examples)
+    except CostFieldError as exc:
+        raise type(exc)(f"{pool}: {exc}") from exc
 
 
 def _show(card: Card, *, as_json: bool) -> None:

@@ -25,6 +25,7 @@ from atlas.evals.stages import Concurrency, Outcome, Parts
 from atlas.prompts import PROMPT_VERSION
 from atlas.protocols import LLM, Fingerprinter
 from costfield.field import CostField
+from costfield.shards import Purpose
 from sandbox.types import Sandbox
 
 GUARDS = ("humaneval", "mbpp-test")
@@ -109,29 +110,30 @@ async def run_eval(
 
 async def run_label(
     plan: Plan, llm: LLM, fingerprinter: Fingerprinter, sandbox: Sandbox, out: Path,
-    *, guards: Sequence[str] | None = None, progress_to: TextIO | None = None,
+    *, purpose: Purpose = "training", guards: Sequence[str] | None = None, progress_to: TextIO | None = None,
 ) -> Outcome:
     """`atlas label`: shards of labelled candidates in `out`, without near-duplicates of the data sets in `guards`.
 
-    Without `guards` they are `GUARDS` where a published data set is labelled, and none for tasks of one's own.
+    Without `guards` they are `GUARDS` where a published data set is labelled, and none for tasks of one's own. What is
+    labelled for evaluation may be what is guarded: training refuses the shards.
     Raises ConfigError, RunStopped, costfield.errors.FingerprintMismatch.
     """
     loaded = plan.load()
     problems = plan.problems(loaded)
     if guards is None:
-        guards = GUARDS if any(name in datasets.REGISTRY for name in plan.datasets) else ()
+        guards = GUARDS if purpose == "training" and any(name in datasets.REGISTRY for name in plan.datasets) else ()
     kept = [p for name in guards for p in datasets.load(name, folders=plan.data, cache=plan.cache).problems]
     overlap = {p.id for p in kept} & {p.id for p in problems}
     if overlap:
         raise ConfigError(
             f"{len(overlap)} problems, {min(overlap)} among them, are kept for measuring and cannot be labelled for "
-            "training; name other problems, or other guards"
+            "training; name other problems, or make an evaluation pool of them (--pool)"
         )
     progress = Progress(total=len(problems))
     with Run.open(plan.folder, plan.config(loaded, llm)) as run, progress.shown(progress_to):
         outcome = await label(
-            run, problems, plan.parts(llm, fingerprinter, sandbox), out, guards=kept, limits=plan.limits,
-            progress=progress,
+            run, problems, plan.parts(llm, fingerprinter, sandbox), out, purpose=purpose, guards=kept,
+            limits=plan.limits, progress=progress,
         )
     return replace(outcome, excluded=(*_unusable(plan, loaded), *outcome.excluded))
 

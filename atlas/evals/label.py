@@ -32,7 +32,7 @@ from atlas.evals.progress import Progress
 from atlas.evals.run import Run
 from atlas.evals.stages import Concurrency, Outcome, Parts, Stages
 from costfield.data import Examples
-from costfield.shards import MANIFEST, append_shard, read_manifest, replace_file
+from costfield.shards import MANIFEST, Purpose, append_shard, read_manifest, replace_file
 from sandbox.types import Outcome as Verdict
 
 GROUPS = "groups.json"
@@ -53,16 +53,24 @@ class Shards:
 
     run: Run
     folder: Path
+    purpose: Purpose = "training"
     exported: dict[str, str] = field(default_factory=dict)
     waiting: list[Problem] = field(default_factory=list)
     writing: anyio.Lock = field(default_factory=anyio.Lock)
 
     @classmethod
-    def open(cls, run: Run, folder: Path) -> Shards:
-        """Read which problems are there already."""
-        listed = len(read_manifest(folder).shards) if (folder / MANIFEST).exists() else 0
+    def open(cls, run: Run, folder: Path, purpose: Purpose) -> Shards:
+        """Read which problems are there already. Raises ConfigError where they were labelled for another purpose."""
+        manifest = read_manifest(folder) if (folder / MANIFEST).exists() else None
+        if manifest and manifest.purpose != purpose:
+            raise ConfigError(
+                f"{folder} holds problems labelled for {manifest.purpose}; what is labelled for {purpose} needs a "
+                "folder of its own"
+            )
+        listed = len(manifest.shards) if manifest else 0
         rows = [row for number in range(listed) for row in read_rows(_programs(folder, number))[0]]
-        return cls(run=run, folder=folder, exported={row["problem"]: row["problem_digest"] for row in rows})
+        exported = {row["problem"]: row["problem_digest"] for row in rows}
+        return cls(run=run, folder=folder, purpose=purpose, exported=exported)
 
     async def add(self, problem: Problem) -> None:
         """Note a finished problem; every `PROBLEMS_IN_SHARD` of them become a shard.
@@ -85,12 +93,13 @@ class Shards:
         async with self.writing:
             while len(self.waiting) >= least:
                 batch, self.waiting = self.waiting[:PROBLEMS_IN_SHARD], self.waiting[PROBLEMS_IN_SHARD:]
-                await anyio.to_thread.run_sync(export, self.run, self.folder, batch)
+                await anyio.to_thread.run_sync(export, self.run, self.folder, batch, self.purpose)
 
 
 async def label(
     run: Run, problems: Sequence[Problem], parts: Parts, folder: Path, *,
-    guards: Sequence[Problem] = (), limits: Concurrency | None = None, progress: Progress | None = None,
+    purpose: Purpose = "training", guards: Sequence[Problem] = (), limits: Concurrency | None = None,
+    progress: Progress | None = None,
 ) -> Outcome:
     """Label every candidate of `problems` and write the shards to `folder`. Killed, it goes on where it was.
 
@@ -98,7 +107,7 @@ async def label(
     Raises RunStopped, ConfigError, costfield.errors.FingerprintMismatch.
     """
     kept, left_out = apart(problems, guards)
-    shards = Shards.open(run, folder)
+    shards = Shards.open(run, folder, purpose)
     folder.mkdir(parents=True, exist_ok=True)
     noted = {"left_out": {one.id: one.reason for one in left_out}}
     replace_file(folder / GROUPS, (json.dumps(noted, indent=2) + "\n").encode())
@@ -126,7 +135,7 @@ def apart(problems: Sequence[Problem], guards: Sequence[Problem]) -> tuple[tuple
     return tuple(kept), tuple(left_out)
 
 
-def export(run: Run, folder: Path, problems: Sequence[Problem]) -> None:
+def export(run: Run, folder: Path, problems: Sequence[Problem], purpose: Purpose = "training") -> None:
     """Append one shard with every candidate of `problems`, and the file of their programs beside it.
 
     The programs go first: without the manifest's entry, which comes last, neither file counts.
@@ -150,6 +159,7 @@ def export(run: Run, folder: Path, problems: Sequence[Problem]) -> None:
             index=[row["index"] for row in usable],
             fault=[row["outcome"] for row in usable],
         ),
+        purpose=purpose,
     )
 
 

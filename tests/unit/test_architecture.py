@@ -25,8 +25,9 @@ MAY_IMPORT = {
 COMPOSES = {"atlas/cli.py"}
 """The command line starts the service, so it stands above the packages that it lies in."""
 
-TOPMOST = {"atlas.cli", "atlas.cli_costfield", "atlas.cli_eval", "atlas.cli_shared", "atlas.wiring"}
-MAY_USE_TOPMOST = {"atlas/cli.py", "atlas/cli_costfield.py", "atlas/cli_eval.py", "atlas/cli_shared.py"}
+COMMANDS = ("cli", "cli_costfield", "cli_eval", "cli_label", "cli_shared")
+TOPMOST = {"atlas.wiring", *(f"atlas.{name}" for name in COMMANDS)}
+MAY_USE_TOPMOST = {f"atlas/{name}.py" for name in COMMANDS}
 
 READS_ENVIRONMENT = {
     "atlas/settings.py": "the settings",
