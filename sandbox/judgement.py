@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from sandbox.codec import MalformedFrame, Raised, Report, read_report
@@ -78,12 +79,13 @@ class _Judgement:
             return self.made(*_EXITS[Exit.OUTPUT_LIMIT])
         wanted, found = _lines(check.stdout.encode("utf-8", "backslashreplace")), _lines(self.raw.stdout)
         texts = {"expected": show_text(check.stdout), "actual": show_text(_decoded(self.raw.stdout))}
-        if wanted == found:
+        same = _same_numbers if check.compare == "decimals" else bytes.__eq__
+        if check.compare == "decimals":
+            wanted, found = (_lines(b"\n".join(lines).strip()) for lines in (wanted, found))
+        line = next((at for at, pair in enumerate(zip(wanted, found, strict=False)) if not same(*pair)), None)
+        if line is None and len(wanted) == len(found):
             return self.made(Outcome.PASS, **texts)
-        line = next(
-            (at for at, (one, other) in enumerate(zip(wanted, found, strict=False)) if one != other),
-            min(len(wanted), len(found)),
-        )
+        line = min(len(wanted), len(found)) if line is None else line
         return self.made(Outcome.FAIL, f"output differs at line {line + 1}", **texts)
 
     def answered(self, report: Report) -> CheckResult:
@@ -244,6 +246,16 @@ def _decoded(data: bytes) -> str:
 def _lines(data: bytes) -> list[bytes]:
     """Lines without trailing white space, and without the empty ones at the end."""
     return [line.rstrip() for line in data.rstrip().split(b"\n")]
+
+
+def _same_numbers(one: bytes, other: bytes) -> bool:
+    """Whether two lines are equal, or hold the same numbers."""
+    if one.strip() == other.strip():
+        return True
+    try:
+        return [Decimal(word.decode()) for word in one.split()] == [Decimal(word.decode()) for word in other.split()]
+    except (InvalidOperation, UnicodeDecodeError):
+        return False
 
 
 _EXITS = {

@@ -50,11 +50,16 @@ class CallCheck(Frozen):
 
 
 class StdioCheck(Frozen):
-    """Feed `stdin`, compare standard output on the host: line by line, trailing white space ignored."""
+    """Feed `stdin`, compare standard output on the host: line by line, trailing white space ignored.
+
+    With "decimals", white space before a line and empty lines at the begin are ignored too, and lines that hold
+    numbers only are equal where the numbers are: ``0.50 3`` is ``0.5 3``.
+    """
 
     kind: Literal["stdio"] = "stdio"
     stdin: str = Field(default="", max_length=4_000_000)
     stdout: str = Field(max_length=4_000_000)
+    compare: Literal["lines", "decimals"] = "lines"
 
 
 class AssertCheck(Frozen):

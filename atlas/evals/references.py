@@ -161,8 +161,8 @@ class References:
 
 
 def _key(problem: Problem) -> str:
-    assert problem.reference is not None
-    return hashlib.sha256(f"{VERSION}\0{problem.digest()}\0{problem.reference.source}".encode()).hexdigest()
+    reference = problem.reference.source if problem.reference else ""
+    return hashlib.sha256(f"{VERSION}\0{problem.digest()}\0{reference}".encode()).hexdigest()
 
 
 def _kept(path: Path) -> Settled | None:

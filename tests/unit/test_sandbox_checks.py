@@ -135,6 +135,21 @@ def test_what_became_of_standard_output(raw: Raw, outcome: Outcome) -> None:
     assert judge(step(STDIO), raw).outcome is outcome
 
 
+@pytest.mark.parametrize(
+    ("found", "same"),
+    [
+        (b"yes\n0.50 3\n", True), (b"\n  yes\n 0.5  3.0", True), (b"yes\n0.51 3", False), (b"yes\n0.5", False),
+        (b"Yes\n0.5 3", False), (b"yes\n\n0.5 3", False), (b"yes\n0.5 3 x", False), (b"yes\nnan 3", False),
+        (b"yes\n\xff", False), (b"yes\nsnan 3", False),
+    ],
+)
+def test_lines_of_numbers_are_compared_as_decimals_where_that_is_asked_for(found: bytes, same: bool) -> None:
+    check = StdioCheck(stdout="yes\n0.5 3", compare="decimals")
+    assert (judge(step(check), answer(stdout=found)).outcome is Outcome.PASS) is same
+    if found.startswith(b"yes\n0.50"):
+        assert judge(step(StdioCheck(stdout=check.stdout)), answer(stdout=found)).outcome is Outcome.FAIL
+
+
 def test_the_line_that_differs_is_named() -> None:
     check = StdioCheck(stdout="a\nb\nc")
     assert "line 2" in judge(step(check), answer(stdout=b"a\nx\nc")).message
