@@ -22,14 +22,22 @@ from pathlib import Path
 from sandbox import owner
 from sandbox.docker import DockerSandbox, DockerSettings
 from sandbox.engine import connect
-from sandbox.types import CallCheck, Limits, Program
+from sandbox.types import CallCheck, Check, Limits, Program
 
 GRACE_S = 5.0
 PROGRAMS = (
     "def f(x):\n    return x + 1\n",
     "import time\ndef f(x):\n    time.sleep(0.3)\n    return x + 1\n",
     "import os, time\ndef f(x):\n    os.fork()\n    time.sleep(30)\n",
+    "import os, time\ndef f(x):\n    if os.fork() == 0:\n        time.sleep(1000)\n    return x + 1\n",
+    "import os\ndef f(x):\n    while True:\n        os.fork()\n",
+    "def f(x):\n    kept = []\n    while True:\n        kept.append(b'x' * 2**20)\n",
+    "def f(x):\n    while True:\n        print('x' * 1000)\n",
+    "def f(x):\n    with open('big', 'wb') as file:\n        while True:\n            file.write(b'x' * 2**16)\n",
 )
+"""Programs that behave, wait, multiply, leave daemons, and fill memory, output and disk."""
+CHECKS: list[Check] = [CallCheck(call="f(1)", expected="2")]
+LIMITS = Limits(wall_s=2, cpu_s=2)
 
 
 async def victim(proofs: Path) -> None:
@@ -40,7 +48,7 @@ async def victim(proofs: Path) -> None:
 
         async def keep_running(source: str) -> None:
             while True:
-                await sandbox.run(Program(source=source), [CallCheck(call="f(1)", expected="2")], Limits(wall_s=5))
+                await sandbox.run(Program(source=source), CHECKS, LIMITS)
 
         await asyncio.gather(*map(keep_running, PROGRAMS))
 
