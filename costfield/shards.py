@@ -1,36 +1,39 @@
 """Labelled fingerprints on disk: a folder of Parquet shards and the manifest that vouches for them.
 
-    manifest.json           schema, fingerprint id, columns, and for each shard its rows, bytes and sha256
+    manifest.json           schema, fingerprint id, codec, columns, and for each shard its rows, bytes and sha256
     shard-00000.parquet     zstd; one row a candidate
 
 A shard is written whole under another name, renamed, and only then listed in the manifest, which is replaced in one
 step. Killed at any point, the folder holds exactly the shards that the manifest lists: nothing lost, nothing doubled.
 
-A folder is for training, or it is a *pool*: problems kept for evaluation, which training refuses. The purpose and the
-fingerprint id stand in each shard too, so that a shard that is carried into another folder is still known for what it
-is.
+A folder is for training, or it is a *pool*: problems kept for evaluation, which training refuses. The purpose, the
+codec and the fingerprint id stand in each shard too, so that a shard that is carried into another folder is still known
+for what it is.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from costfield.data import Examples, Floats, concat
 from costfield.errors import DamagedShard, FingerprintMismatch, InvalidExamples
+from costfield.quantise.columns import embedding_columns, inner_with, read_embeddings
+from costfield.quantise.spec import FLOAT16, CodecSpec
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION: Literal[2] = 2  # 1 knew one codec, and named it "float16"
 MANIFEST = "manifest.json"
 SCALAR_PREFIX = "scalar."  # keeps feature names apart from the other columns
-FLOAT16_MAX = float(np.finfo(np.float16).max)
 Purpose = Literal["training", "evaluation"]
+Read = TypeVar("Read")
 
 
 class Shard(BaseModel):
@@ -47,13 +50,18 @@ class Manifest(BaseModel):
     """What a data folder holds. Shards are read in this order."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-    schema_version: int
+    schema_version: Literal[1, 2]
     fingerprint_id: str
     purpose: Purpose = "training"
     dims: int
-    codec: str  # how embeddings are stored; "float16" is the only codec of schema 1
+    codec: CodecSpec  # how embeddings are stored
     scalar_names: tuple[str, ...]
     shards: tuple[Shard, ...]
+
+    @field_validator("codec", mode="before")
+    @classmethod
+    def _of_schema_1(cls, codec: object) -> object:
+        return FLOAT16 if codec == "float16" else codec
 
     @property
     def rows(self) -> int:
@@ -61,22 +69,26 @@ class Manifest(BaseModel):
         return sum(shard.rows for shard in self.shards)
 
 
-def append_shard(directory: Path, examples: Examples, *, purpose: Purpose = "training") -> Manifest:
+def append_shard(
+    directory: Path, examples: Examples, *, purpose: Purpose = "training", codec: CodecSpec | None = None
+) -> Manifest:
     """Add `examples` to a data folder (made if absent) as one more shard, and return the new manifest.
 
-    Raises `FingerprintMismatch` when the folder holds another kind of fingerprint, `InvalidExamples` when its columns
-    or its purpose differ or an embedding does not fit float16. On any error the folder is as it was.
+    `codec` None is the folder's own, and float16 for a new one. Raises `FingerprintMismatch` when the folder holds
+    another kind of fingerprint, `InvalidExamples` when its columns, its purpose or its codec differ or the codec
+    cannot hold an embedding. On any error the folder is as it was.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    manifest = read_manifest(directory) if (directory / MANIFEST).exists() else _empty_manifest(examples, purpose)
-    _require_same_kind(manifest, examples, purpose, directory)
+    new = not (directory / MANIFEST).exists()
+    manifest = _empty_manifest(examples, purpose, codec or FLOAT16) if new else read_manifest(directory)
+    _require_same_kind(manifest, examples, purpose, codec or manifest.codec, directory)
     name = f"shard-{len(manifest.shards):05d}.parquet"
     sink = pa.BufferOutputStream()
-    pq.write_table(_to_table(examples, purpose), sink, compression="zstd")
+    pq.write_table(_to_table(examples, manifest), sink, compression="zstd")
     data = sink.getvalue().to_pybytes()
     replace_file(directory / name, data)
     shard = Shard(file=name, rows=len(examples), bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
-    manifest = manifest.model_copy(update={"shards": (*manifest.shards, shard)})
+    manifest = manifest.model_copy(update={"schema_version": SCHEMA_VERSION, "shards": (*manifest.shards, shard)})
     replace_file(directory / MANIFEST, (manifest.model_dump_json(indent=2) + "\n").encode())
     return manifest
 
@@ -101,24 +113,37 @@ def load_examples(directory: Path, *, fingerprint_id: str | None = None, trainin
         )
     if not manifest.shards:
         raise InvalidExamples(f"{directory} lists no shards: nothing has been labelled yet")
-    return concat([_read_shard(directory, manifest, shard) for shard in manifest.shards])
+    return concat([read_shard(directory, manifest, shard) for shard in manifest.shards])
+
+
+def inner_products(directory: Path, queries: Floats) -> Floats:
+    """(q, d) -> (n, q): inner products with every stored embedding, in the order of `load_examples`.
+
+    Read off the codes, without turning them back into embeddings. Raises as `load_examples` does, and ValueError for
+    queries of another width.
+    """
+    manifest = read_manifest(directory)
+    if queries.ndim != 2 or queries.shape[1] != manifest.dims:
+        raise ValueError(f"queries are {queries.shape}, but {directory} holds embeddings of {manifest.dims} dimensions")
+
+    def products(table: pa.Table, manifest: Manifest) -> Floats:
+        return inner_with(table, manifest.codec, manifest.dims, queries)
+
+    parts = [_read(directory, manifest, shard, products) for shard in manifest.shards]
+    return np.concatenate([np.zeros((0, len(queries)), np.float32), *parts])
 
 
 def read_manifest(directory: Path) -> Manifest:
     """The manifest of a data folder. Raises `InvalidExamples` when there is none, or it is of another schema."""
     path = directory / MANIFEST
     try:
-        manifest = Manifest.model_validate_json(path.read_bytes())
+        return Manifest.model_validate_json(path.read_bytes())
     except FileNotFoundError:
         raise InvalidExamples(f"{directory} holds no labelled data: there is no {MANIFEST} in it") from None
     except ValidationError as error:
-        raise InvalidExamples(f"{path} cannot be read as a manifest: {error.errors()[0]['msg']}") from error
-    if manifest.schema_version != SCHEMA_VERSION or manifest.codec != "float16":
-        raise InvalidExamples(
-            f"{path} is schema {manifest.schema_version} with codec {manifest.codec!r}; "
-            f"this version reads schema {SCHEMA_VERSION} with codec 'float16'"
-        )
-    return manifest
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "it"
+        raise InvalidExamples(f"{path} is no manifest that this version reads: {where}: {first['msg']}") from error
 
 
 def replace_file(path: Path, data: bytes) -> None:
@@ -134,19 +159,21 @@ def replace_file(path: Path, data: bytes) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def _empty_manifest(examples: Examples, purpose: Purpose) -> Manifest:
+def _empty_manifest(examples: Examples, purpose: Purpose, codec: CodecSpec) -> Manifest:
     return Manifest(
         schema_version=SCHEMA_VERSION,
         fingerprint_id=examples.fingerprint_id,
         purpose=purpose,
         dims=examples.dims,
-        codec="float16",
+        codec=codec,
         scalar_names=examples.scalar_names,
         shards=(),
     )
 
 
-def _require_same_kind(manifest: Manifest, examples: Examples, purpose: Purpose, directory: Path) -> None:
+def _require_same_kind(
+    manifest: Manifest, examples: Examples, purpose: Purpose, codec: CodecSpec, directory: Path
+) -> None:
     if manifest.purpose != purpose:
         raise InvalidExamples(f"{directory} is for {manifest.purpose}; rows for {purpose} need a folder of their own")
     if manifest.fingerprint_id != examples.fingerprint_id:
@@ -155,9 +182,11 @@ def _require_same_kind(manifest: Manifest, examples: Examples, purpose: Purpose,
         )
     if (manifest.dims, manifest.scalar_names) != (examples.dims, examples.scalar_names):
         raise InvalidExamples(f"{directory} has other columns than the rows to add, under the same fingerprint id")
+    if manifest.codec != codec:
+        raise InvalidExamples(f"{directory} keeps embeddings as {manifest.codec}; {codec} needs a folder of its own")
 
 
-def _to_table(examples: Examples, purpose: Purpose) -> pa.Table:
+def _to_table(examples: Examples, manifest: Manifest) -> pa.Table:
     columns: dict[str, pa.Array] = {
         "problem": pa.array(examples.problem.tolist(), pa.string()),
         "group": pa.array(examples.group.tolist(), pa.string()),
@@ -170,15 +199,18 @@ def _to_table(examples: Examples, purpose: Purpose) -> pa.Table:
         columns["fault"] = pa.array(examples.fault.tolist(), pa.string())
     for name, values in zip(examples.scalar_names, examples.scalars.T, strict=True):
         columns[SCALAR_PREFIX + name] = pa.array(values, from_pandas=True)  # NaN becomes null: not available
-    if examples.dims:
-        if np.abs(examples.embeddings).max() > FLOAT16_MAX:
-            raise InvalidExamples(f"an embedding exceeds what float16 holds ({FLOAT16_MAX:.0f}); scale the states down")
-        flat = pa.array(examples.embeddings.astype(np.float16).ravel())
-        columns["embedding"] = pa.FixedSizeListArray.from_arrays(flat, examples.dims)
-    return pa.table(columns, metadata={"fingerprint_id": examples.fingerprint_id, "purpose": purpose})
+    stored, noted = embedding_columns(examples, manifest.codec)
+    noted |= {"fingerprint_id": manifest.fingerprint_id, "purpose": manifest.purpose, "codec": str(manifest.codec)}
+    return pa.table(columns | stored, metadata=noted)
 
 
-def _read_shard(directory: Path, manifest: Manifest, shard: Shard) -> Examples:
+def read_shard(directory: Path, manifest: Manifest, shard: Shard) -> Examples:
+    """One shard of those that `manifest` lists. Raises as `load_examples` does."""
+    return _read(directory, manifest, shard, _from_table)
+
+
+def _read(directory: Path, manifest: Manifest, shard: Shard, use: Callable[[pa.Table, Manifest], Read]) -> Read:
+    """What `use` makes of a shard's table, once the shard is proved to be the one that was written."""
     path = directory / shard.file
     try:
         data = path.read_bytes()
@@ -191,9 +223,9 @@ def _read_shard(directory: Path, manifest: Manifest, shard: Shard) -> Examples:
     try:
         table = pq.read_table(pa.BufferReader(data))
         _require_vouched(table, manifest, path)
-        return _from_table(table, manifest)
+        return use(table, manifest)
     except (pa.ArrowException, KeyError) as error:
-        raise DamagedShard(f"{path} is not a shard of schema {SCHEMA_VERSION}: {error}") from error
+        raise DamagedShard(f"{path} is not a shard of schema {manifest.schema_version}: {error}") from error
 
 
 def _require_vouched(table: pa.Table, manifest: Manifest, path: Path) -> None:
@@ -206,18 +238,16 @@ def _require_vouched(table: pa.Table, manifest: Manifest, path: Path) -> None:
         )
     if (found := own.get("purpose", manifest.purpose)) != manifest.purpose:
         raise InvalidExamples(f"{path} was labelled for {found}, its manifest says {manifest.purpose}")
+    if (found := own.get("codec", str(manifest.codec))) != str(manifest.codec):
+        raise DamagedShard(f"{path} keeps embeddings as {found}, its manifest says {manifest.codec}")
 
 
 def _from_table(table: pa.Table, manifest: Manifest) -> Examples:
     n, columns = table.num_rows, set(table.column_names)
-    embeddings = np.zeros((n, 0), np.float32)
-    if manifest.dims:
-        flat = table["embedding"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
-        embeddings = flat.astype(np.float32).reshape(n, manifest.dims)
     scalars = [_floats(table[SCALAR_PREFIX + name]) for name in manifest.scalar_names]
     return Examples.of(
         fingerprint_id=manifest.fingerprint_id,
-        embeddings=embeddings,
+        embeddings=read_embeddings(table, manifest.codec, manifest.dims),
         scalars=np.stack(scalars, axis=1) if scalars else np.zeros((n, 0), np.float32),
         scalar_names=manifest.scalar_names,
         passed=table["passed"].to_numpy(),

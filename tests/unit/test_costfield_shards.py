@@ -89,7 +89,7 @@ def test_costfield_shards_that_hold_nan_or_lack_columns_are_refused(tmp_path: Pa
     append_shard(tmp_path, labelled(problems=2))
     table = pq.read_table(tmp_path / "shard-00000.parquet")
     forge(tmp_path, table.drop_columns(["passed"]))
-    with pytest.raises(DamagedShard, match=r"not a shard of schema 1: .*passed"):
+    with pytest.raises(DamagedShard, match=r"not a shard of schema 2: .*passed"):
         load_examples(tmp_path)
     values = np.full(12 * 12, np.nan, np.float16)
     broken = pa.FixedSizeListArray.from_arrays(pa.array(values), 12)
@@ -165,9 +165,10 @@ def test_costfield_manifests_of_other_kinds_are_refused(tmp_path: Path) -> None:
     append_shard(tmp_path, labelled(problems=2))
     written = json.loads((tmp_path / MANIFEST).read_text())
     for change, says in (
-        ({"schema_version": 2}, "is schema 2"),
-        ({"codec": "int4"}, "codec 'int4'"),
-        ({"surprise": 1}, "cannot be read as a manifest"),
+        ({"schema_version": 3}, "schema_version: Input should be 1 or 2"),
+        ({"codec": "int4"}, "codec: Input should be an object"),
+        ({"codec": written["codec"] | {"version": 2}}, r"codec.version: Input should be 1"),
+        ({"surprise": 1}, "surprise: Extra inputs"),
         ({"shards": []}, "lists no shards"),
     ):
         (tmp_path / MANIFEST).write_text(json.dumps(written | change))
