@@ -12,6 +12,7 @@ from torch import nn
 from costfield.calibrate import Calibration
 from costfield.data import Examples, Floats, Ints
 from costfield.errors import InvalidFingerprint
+from costfield.experts import Mixture
 from costfield.features import FeatureMap
 
 F64 = npt.NDArray[np.float64]
@@ -34,6 +35,7 @@ class Ensemble:
     features: FeatureMap
     members: nn.ModuleList
     calibration: Calibration
+    history: tuple[tuple[float, ...], ...] = ()  # each member's validation loss after each epoch; not saved
 
     def __call__(self, embeddings: Floats, scalars: Floats, task: Ints) -> Estimates:
         """(n, d), (n, s) and task codes 0..t-1, each used -> costs. Siblings are compared within their task only.
@@ -55,6 +57,22 @@ class Ensemble:
     def estimate(self, examples: Examples) -> Estimates:
         """Costs of every row, each problem's rows taken as siblings."""
         return self(examples.embeddings, examples.scalars, examples.codes())
+
+    @torch.no_grad()
+    def routes(self, embeddings: Floats, scalars: Floats, task: Ints) -> tuple[F64, F64] | None:
+        """What the members' routers say of t tasks: probabilities (m, t, E) and levels (m, E), hardest expert first.
+
+        None for an ensemble without experts.
+        """
+        mixtures = [member for member in self.members.eval() if isinstance(member, Mixture)]
+        if not mixtures:
+            return None
+        rank, level = (torch.from_numpy(view) for view in self.features(embeddings, scalars, task))
+        orders = [mixture.hardest_first() for mixture in mixtures]
+        says = [mixture(rank, level, torch.from_numpy(task)).route for mixture in mixtures]
+        route = torch.stack([one[:, order] for one, order in zip(says, orders, strict=True)])
+        levels = torch.stack([mixture.level[order] for mixture, order in zip(mixtures, orders, strict=True)])
+        return route.double().numpy(), levels.double().numpy()
 
 
 @torch.no_grad()

@@ -17,6 +17,8 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
@@ -32,6 +34,17 @@ class Routing(BaseModel):
     experts: int = Field(default=4, ge=2, le=8)
     top: int = Field(default=1, ge=1, le=2)
     balance: float = Field(default=0.01, ge=0)  # as in the source; 0 lets one expert take all
+
+
+class ExpertLoad(BaseModel):
+    """What one expert of an ensemble does, over the problems that it was measured on and over the members."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    level: float  # logit P(pass) of the tasks that it is for: the lower, the harder
+    share: float  # of problems that are sent to it
+    least: float  # that share in the member that uses it least: 0 is an expert that starves
+    most: float
+    probability: float  # mean of the router's
 
 
 class Expert(nn.Module):
@@ -82,6 +95,11 @@ class Mixture(nn.Module):
             balance=balance(route, self.top),
         )
 
+    @torch.no_grad()
+    def hardest_first(self) -> Tensor:
+        """(E,) the experts by level: in this order those of several networks can be compared."""
+        return self.level.argsort()
+
 
 def gates(route: Tensor, top: int) -> Tensor:
     """(t, E) probabilities -> (t, E) gates of the `top` likeliest, the others 0. Alone it keeps its probability."""
@@ -100,6 +118,21 @@ def load(route: Tensor, top: int) -> Tensor:
 def balance(route: Tensor, top: int) -> Tensor:
     """E · Σ load · mean probability: 1 where experts are used alike, E where one gets all. Arrays (t, E) -> ()."""
     return route.shape[1] * (load(route, top).detach() * route.mean(dim=0)).sum()
+
+
+def loads(route: npt.NDArray[np.float64], level: npt.NDArray[np.float64], top: int) -> tuple[ExpertLoad, ...]:
+    """Of m members' routes (m, t, E) and levels (m, E), hardest expert first, what each expert does."""
+    share = np.stack([load(torch.from_numpy(one), top).numpy() for one in route])  # (m, E)
+    return tuple(
+        ExpertLoad(
+            level=float(level[:, e].mean()),
+            share=float(share[:, e].mean()),
+            least=float(share[:, e].min()),
+            most=float(share[:, e].max()),
+            probability=float(route[:, :, e].mean()),
+        )
+        for e in range(route.shape[2])
+    )
 
 
 def narrowed(rank_width: int, task_width: int, shape: Shape, routing: Routing, faults: int) -> Shape:

@@ -47,7 +47,7 @@ class CostEstimate:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Difficulty:
-    """How hard one task looks, from the fingerprints of its candidates so far: what a number of candidates can follow."""
+    """How hard a task looks from its candidates so far: what the number of candidates may follow."""
 
     logit: float  # calibrated logit P(pass) of a typical candidate; higher is easier
     route: F64 | None  # (E,) how likely it is a task for each expert, hardest first, mean over members; None without
