@@ -10,7 +10,8 @@ from __future__ import annotations
 import ast
 import builtins
 import copy
-from collections.abc import Iterator
+import operator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from sandbox.compare import source
@@ -88,7 +89,7 @@ class Splitter:
             elif name in self.names.host and name not in self.reading:
                 self.put(name, self.names.host[name])
         if not self.names.alias.keys().isdisjoint(self.free_names(node)):
-            node = _Renamer(self.names.alias).visit(copy.deepcopy(node))
+            node = renamed(node, self.names.alias)
         return ast.unparse(node)
 
     def put(self, name: str, value: Any) -> None:
@@ -232,18 +233,28 @@ class Splitter:
 
     def freeze(self, node: ast.expr, outer: Names) -> ast.expr:
         """`node` with the names of a loop replaced by names in `outer` that no later turn changes."""
-        renamed: dict[str, ast.expr] = {}
+        frozen_names: dict[str, ast.expr] = {}
         for name in free_names(node) & set(self.names.host):
             self.fresh += 1
             frozen = f"<{name} {self.fresh}>"
             outer.host[frozen] = self.names.host[name]
-            renamed[name] = ast.Name(id=frozen, ctx=ast.Load())
-        return _Renamer(renamed).visit(copy.deepcopy(node)) if renamed else node
+            frozen_names[name] = ast.Name(id=frozen, ctx=ast.Load())
+        found: ast.expr = renamed(node, frozen_names)
+        return found
 
 
-class _Renamer(ast.NodeTransformer):
-    def __init__(self, renamed: dict[str, ast.expr]) -> None:
-        self.renamed = renamed
-
-    def visit_Name(self, node: ast.Name) -> ast.expr:
-        return self.renamed.get(node.id, node) if isinstance(node.ctx, ast.Load) else node
+def renamed(node: Any, names: Mapping[str, ast.expr]) -> Any:
+    """`node` with the names that it reads replaced. What holds none of them is shared, not copied."""
+    if isinstance(node, ast.Name):
+        return names.get(node.id, node) if isinstance(node.ctx, ast.Load) else node
+    if isinstance(node, list):
+        items = [renamed(item, names) for item in node]
+        return node if all(map(operator.is_, items, node)) else items
+    made = node
+    for field in node._fields if isinstance(node, ast.AST) else ():
+        child = getattr(node, field, None)
+        replaced = renamed(child, names) if isinstance(child, ast.AST | list) else child
+        if replaced is not child:
+            made = copy.copy(node) if made is node else made
+            setattr(made, field, replaced)
+    return made

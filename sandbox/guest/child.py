@@ -92,6 +92,7 @@ def run_step(source: str, kind: str, payload: dict[str, Any], result_fd: int) ->
 
 def _step(source: str, kind: str, payload: dict[str, Any], values: list[bytes]) -> list[bytes]:
     """The encoded parts of the frame. Exceptions of the candidate pass through."""
+    _phase[0] = "load"
     try:
         code = compile(source, FILE, "exec", dont_inherit=True)
     except (SyntaxError, ValueError, OverflowError, RecursionError, MemoryError) as error:
@@ -208,7 +209,7 @@ def _flush(streams: tuple[TextIO, ...]) -> None:
     for stream in streams:
         try:
             stream.flush()
-        except Exception:  # noqa: BLE001 - a stream that the candidate closed or replaced; what it lost is its own
+        except BaseException:  # noqa: BLE001 - the candidate closed or replaced it; what it lost is its own
             pass
 
 
