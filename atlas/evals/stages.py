@@ -130,7 +130,7 @@ class Stages:
         require_distinct_files(tuple(problems))
         book = _Book(progress=progress)
         room = anyio.Semaphore(self.limits.model + self.limits.fingerprint + 2 * self.limits.sandbox)
-        async with _one_error(), anyio.create_task_group() as tasks:
+        async with one_error(), anyio.create_task_group() as tasks:
             for problem in problems:
                 await room.acquire()
                 tasks.start_soon(self._one, problem, book, room, finished)
@@ -173,7 +173,7 @@ class Stages:
 
 
 @asynccontextmanager
-async def _one_error() -> AsyncIterator[None]:
+async def one_error() -> AsyncIterator[None]:
     """A single error out of a task group comes out as itself, so that callers catch it by its class."""
     try:
         yield
