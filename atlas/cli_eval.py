@@ -9,12 +9,15 @@ from typing import Annotated
 import anyio
 import typer
 
+from atlas import cli_samples, console, settings, wiring
 from atlas import cli_shared as shared
-from atlas import console, settings, wiring
 from atlas.evals import commands
 from atlas.evals.results import Results, table
 
 eval_app = typer.Typer(no_args_is_help=True, help="Measure how often the cheapest candidate is right.")
+eval_app.command("grade")(cli_samples.eval_grade)
+eval_app.command("rank")(cli_samples.eval_rank)
+eval_app.command("export")(cli_samples.eval_export)
 
 
 @eval_app.command("run")
