@@ -21,6 +21,7 @@ from costfield.experts import ExpertLoad
 from costfield.siblings import Siblings
 
 SCHEMA_VERSION = 1
+RENAMING = "renaming is harmless"  # the one gate that some data cannot be put through
 
 
 class DataCard(BaseModel):
@@ -108,7 +109,9 @@ class Card(BaseModel):
         return all(baseline.beaten for baseline in self.evaluation.baselines.values())
 
 
-def caveats(measured: Evaluation, calibration: Calibration, config: TrainConfig) -> Iterator[str]:
+def caveats(
+    measured: Evaluation, calibration: Calibration, config: TrainConfig, gates: tuple[Gate, ...]
+) -> Iterator[str]:
     """What a user must know before trusting the field, in sentences."""
     if measured.mixed < 100:
         yield f"Only {measured.mixed} mixed problems: differences below about 10 points cannot be told from noise."
@@ -123,3 +126,5 @@ def caveats(measured: Evaluation, calibration: Calibration, config: TrainConfig)
         yield f"P(pass) is off by {measured.ece.value:.3f} on average (expected calibration error)."
     if calibration.rank_slope < 0.2:
         yield "Calibration all but silences the ranking head: on held-out problems it hardly tells siblings apart."
+    if not any(gate.name == RENAMING for gate in gates):
+        yield "Whether it reads the names of variables was not tested: the data has no renamed candidates."

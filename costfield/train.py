@@ -19,6 +19,7 @@ import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -37,15 +38,17 @@ from costfield.experts import ExpertLoad, loads
 from costfield.features import FeatureMap
 from costfield.field import CostField, pack
 from costfield.objective import Batch, total_loss, within_problem_loss
+from costfield.renaming import Twins, renaming_is_harmless
 from costfield.siblings import Siblings
 
 MIN_PROBLEMS = 40  # below this the parts of a fold's split are a handful of problems each
 MIN_MIXED = 20
 
 
-def train(examples: Examples, config: TrainConfig) -> CostField:
+def train(examples: Examples, config: TrainConfig, twins: Twins | None = None) -> CostField:
     """Train, measure and gate a field. Deterministic for one configuration, data set and number of threads.
 
+    `twins` are some of the candidates with their variables renamed; without, that names do not matter goes untested.
     Raises `InvalidExamples` (`TooFewProblems`) for data that cannot be learned from, `LeakedProblems` and `GateFailed`
     for a field that must not be used. Nothing is written.
     """
@@ -63,17 +66,23 @@ def train(examples: Examples, config: TrainConfig) -> CostField:
     bar = fit_abstention(examples, out_of_fold.cost, out_of_fold.p_pass)
     siblings = Siblings.fit(out_of_fold.p_pass, examples.passed, examples.problem)
     ensemble = fit(examples, config, config.seed)
-    held = (
-        Gate(name="one kind of fingerprint", detail=examples.fingerprint_id),  # `Examples` cannot hold two
-        Gate(name="no problem on both sides", detail=f"{config.folds} folds, calibration and validation parts"),
-        gates.prompt_only_is_chance(examples, out_of_fold.task_logit),
-        gates.field_is_alive(examples, out_of_fold.cost),
-        gates.identical_are_tied(examples, ensemble.estimate),
-        gates.shuffled_is_chance(
-            examples, lambda a, b: fit(a, cheaper(config), config.seed).estimate(b).cost, config.seed
-        ),
-    )
+    held = tuple(pass_gates(examples, config, out_of_fold, ensemble, twins))
     return CostField(ensemble=ensemble, card=make_card(examples, config, ensemble, measured, bar, siblings, held))
+
+
+def pass_gates(
+    examples: Examples, config: TrainConfig, out_of_fold: Estimates, ensemble: Ensemble, twins: Twins | None
+) -> Iterator[Gate]:
+    """Each gate that holds, in turn. Raises `GateFailed` at the first that does not."""
+    trained = partial(fit, config=cheaper(config), seed=config.seed)
+    yield Gate(name="one kind of fingerprint", detail=examples.fingerprint_id)  # `Examples` cannot hold two
+    yield Gate(name="no problem on both sides", detail=f"{config.folds} folds, calibration and validation parts")
+    yield gates.prompt_only_is_chance(examples, out_of_fold.task_logit)
+    yield gates.field_is_alive(examples, out_of_fold.cost)
+    yield gates.identical_are_tied(examples, ensemble.estimate)
+    yield gates.shuffled_is_chance(examples, lambda rows, others: trained(rows).estimate(others).cost, config.seed)
+    if twins is not None:
+        yield renaming_is_harmless(examples, twins, trained)
 
 
 # ---- data -----------------------------------------------------------------------------------------------------------
@@ -267,7 +276,7 @@ def make_card(
         abstention=bar,
         siblings=siblings,
         gates=held,
-        caveats=tuple(caveats(measured, ensemble.calibration, config)),
+        caveats=tuple(caveats(measured, ensemble.calibration, config, held)),
         weights=f"weights-{digest[:12]}.safetensors",
         weights_sha256=digest,
     )
