@@ -7,7 +7,6 @@ answer; a container's stream is handed out as a socket and read elsewhere, so no
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import socket
 import threading
@@ -25,6 +24,8 @@ from sandbox.errors import SandboxMisconfigured, SandboxUnavailable
 
 T = TypeVar("T")
 CALL_SECONDS = 60
+REMOVALS = 3
+"""Tries to remove a container; the engine itself waits some seconds in each."""
 OOM_SECONDS = 1.0
 """How long the engine may take to note why a container died."""
 HOW_TO_FIX = (
@@ -164,11 +165,16 @@ class Engine:
 
 def remove_container(client: docker.APIClient, container: str) -> None:
     """Kill and remove a container; content where it is gone, or going, already."""
-    with contextlib.suppress(NotFound):
+    for left in reversed(range(REMOVALS)):
         try:
             client.remove_container(container, force=True, v=True)
+            return
+        except NotFound:
+            return
         except APIError as error:
-            if error.status_code != 409:  # 409: its removal is in progress
+            if error.status_code == 409:  # its removal is in progress
+                return
+            if not (left and error.is_server_error()):  # a busy engine gives up on a container that is still dying
                 raise
 
 

@@ -61,6 +61,7 @@ def replaced(**settings: Any) -> Callable[[dict[str, Any]], None]:
         (replaced(read_only=False), "read-only root"),
         (replaced(network_mode="bridge"), "network"),
         (replaced(security_opt=["no-new-privileges", "seccomp=unconfined"]), "network"),
+        (replaced(security_opt=["no-new-privileges"]), "system calls"),  # the engine's own profile is not ours
     ],
 )
 def test_a_limit_that_does_not_hold_is_named(

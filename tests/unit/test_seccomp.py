@@ -29,6 +29,8 @@ def test_only_plain_socket_families() -> None:
     assert "socket" not in ALLOWED and "socketcall" not in ALLOWED
     families = [rule["args"][0]["value"] for rule in rules() if rule["names"] == ["socket"]]  # type: ignore[index]
     assert families == [1, 2, 10]
+    pairs = [rule["args"][0]["value"] for rule in rules() if "socketpair" in rule["names"]]  # type: ignore[index, operator]
+    assert pairs == [1]
 
 
 def test_clone_cannot_make_namespaces_and_clone3_does_not_exist() -> None:
