@@ -79,10 +79,26 @@ class Ensemble:
 def member_logits(
     members: nn.ModuleList, features: FeatureMap, embeddings: Floats, scalars: Floats, task: Ints
 ) -> tuple[F64, F64]:
-    """Each member's task logit (m, n), repeated for all siblings, and rank logit (m, n). Dropout off, uncalibrated."""
+    """Each member's task logit (m, n), repeated for all siblings, and rank logit (m, n). Dropout off, uncalibrated.
+
+    Equal siblings are costed once: a hidden layer rounds the last rows of an array otherwise than the others.
+    """
     with np.errstate(over="ignore", invalid="ignore"):  # whoever asks checks that the logits are finite
-        rank, level = (torch.from_numpy(view) for view in features(embeddings, scalars, task))
+        rank, level = features(embeddings, scalars, task)
+    first, back = _distinct(rank, task)
+    views = torch.from_numpy(rank[first]), torch.from_numpy(level), torch.from_numpy(task[first])
     members.eval()
-    says = [member(rank, level, torch.from_numpy(task)) for member in members]
+    says = [member(*views) for member in members]
     b = torch.stack([say.task for say in says]).double().numpy()[:, task]
-    return b, torch.stack([say.rank for say in says]).double().numpy()
+    return b, torch.stack([say.rank for say in says]).double().numpy()[:, back]
+
+
+def _distinct(rank: Floats, task: Ints) -> tuple[Ints, Ints]:
+    """Rows of (n, R) and (n,) that differ from all before them (u,), and for each row which of those it equals (n,)."""
+    keys = np.ascontiguousarray(np.column_stack([task, rank + np.float32(0)]))  # −0 + 0 is 0
+    rows = keys.view(np.dtype((np.void, keys.itemsize * keys.shape[1]))).ravel()
+    _, first, back = np.unique(rows, return_index=True, return_inverse=True)
+    order = np.argsort(first)  # as they came: sorted by bytes they would lie in memory at random
+    place = np.empty_like(order)
+    place[order] = np.arange(len(order))
+    return first[order], place[back]

@@ -111,7 +111,18 @@ def _made(card: Card) -> str:
         f"without {_list(optional)}. {config.members} networks ({heads}), seed {config.seed}, {config.optimizer}; "
         f"calibrated on {cal.problems} problems kept for it (slopes {cal.task_slope:.2f} and {cal.rank_slope:.2f}). "
         f"torch {card.code.torch}, numpy {card.code.numpy}; code sha256 `{card.code.costfield_sha256[:16]}`, weights "
-        f"sha256 `{card.weights_sha256}`.\n\nGates that held:\n{gates}"
+        f"sha256 `{card.weights_sha256}`.{_experts(card)}\n\nGates that held:\n{gates}"
+    )
+
+
+def _experts(card: Card) -> str:
+    if card.experts is None:
+        return ""
+    shares = ", ".join(f"{one.share:.0%} (level {one.level:+.2f})" for one in card.experts)
+    return (
+        f" Each ranking head is {len(card.experts)} experts, {card.config.routing.top} to a task, routed by how hard "
+        f"it looks; together they have no more parameters than the plain head. Share of problems, hardest first: "
+        f"{shares}; the least that one member sends to one expert is {min(one.least for one in card.experts):.0%}."
     )
 
 
