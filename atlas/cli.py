@@ -22,7 +22,7 @@ from api.schemas import TaskRequest, TaskSpec
 from atlas import console, doctor, models, settings, wiring
 from atlas.cli_costfield import costfield_app
 from atlas.cli_eval import eval_app
-from atlas.cli_label import label_command
+from atlas.cli_label import label_command, rename_command
 from atlas.errors import ConfigError, SolveInterrupted
 from atlas.observe import Event
 from atlas.types import Solution, Status
@@ -36,6 +36,7 @@ app.add_typer(models_app, name="models")
 app.add_typer(costfield_app, name="costfield")
 app.add_typer(eval_app, name="eval")
 app.command("label")(label_command)
+costfield_app.command("rename")(rename_command)
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 _CODES = {Status.VERIFIED: 0, Status.UNCHECKED: 0, Status.UNSOLVED: console.UNSOLVED,

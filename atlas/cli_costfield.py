@@ -18,6 +18,7 @@ from costfield.field import CostField, read_card
 from costfield.proof import Proof, prove
 from costfield.quantise.convert import convert
 from costfield.quantise.spec import CodecSpec, Name
+from costfield.renaming import Twins
 from costfield.report import card_markdown
 from costfield.shards import MANIFEST, load_examples, read_manifest
 from costfield.train import train as train_field
@@ -44,7 +45,7 @@ def costfield_train(
         error = exc.errors()[0]
         where = ".".join(map(str, error["loc"])) or "it"
         raise typer.BadParameter(f"{recipe} is no recipe: {where}: {error['msg']}") from exc
-    field = train_field(load_examples(data, training=True), chosen.model_copy(update={"seed": seed}))
+    field = train_field(load_examples(data, training=True), chosen.model_copy(update={"seed": seed}), Twins.load(data))
     field.save(out)
     _show(field.card, as_json=as_json)
     if not field.card.recommended:

@@ -1,4 +1,4 @@
-"""`atlas label`: run every candidate of some problems, and keep fingerprints and verdicts."""
+"""`atlas label` and `atlas costfield rename`: what fields are trained on, and what their last gate needs."""
 
 from __future__ import annotations
 
@@ -10,19 +10,25 @@ import anyio
 import typer
 
 from atlas import cli_shared as shared
-from atlas import console, settings
+from atlas import console, settings, wiring
 from atlas.evals import commands
+from atlas.evals.progress import Progress
 from atlas.evals.stages import Outcome
+from atlas.evals.twins import make_twins
+from atlas.fingerprint import ModelFingerprinter
+
+Problems = Annotated[list[str] | None, typer.Argument(help="As with --problems.")]
+Named = Annotated[
+    list[str] | None,
+    typer.Option("--problems", help="A tasks.jsonl, or a data set such as mbpp-train. May be repeated."),
+]
 
 
 @console.guarded
 def label_command(
     out: Annotated[Path, typer.Option(help="Folder for the shards of labelled candidates.")],
-    problems: Annotated[list[str] | None, typer.Argument(help="As with --problems.")] = None,
-    named: Annotated[
-        list[str] | None,
-        typer.Option("--problems", help="A tasks.jsonl, or a data set such as mbpp-train. May be repeated."),
-    ] = None,
+    problems: Problems = None,
+    named: Named = None,
     pool: Annotated[bool, typer.Option("--pool", help="For evaluation: training will refuse these problems.")] = False,
     guard: Annotated[
         list[str] | None, typer.Option(help="Problems kept for measuring: near-duplicates of them are left out.")
@@ -39,9 +45,7 @@ def label_command(
     Killed at any point, the same command goes on with what is missing.
     """
     config = settings.load()
-    chosen = [*(problems or ()), *(named or ())]
-    if not chosen:
-        raise typer.BadParameter("name the problems: --problems mine.jsonl")
+    chosen = _named(problems, named)
     plan = shared.plan(config, chosen, run or out.with_name(out.name + ".run"), data, limit, k, temperature)
 
     async def work() -> Outcome:
@@ -60,3 +64,40 @@ def label_command(
     if as_json:
         console.put(found | {"out": str(out)})
     console.say(f"{len(outcome.done)} problems labelled in {out}")
+
+
+@console.guarded
+def rename_command(
+    labelled: Annotated[Path, typer.Argument(help="Folder of labelled shards, made by `atlas label`.")],
+    problems: Problems = None,
+    named: Named = None,
+    data: shared.Data = None,
+    limit: Annotated[int, typer.Option(min=1, help="How many mixed problems.")] = 40,
+    as_json: shared.Json = False,
+) -> None:
+    """Have the model read labelled programs once more with their variables renamed, to see that names do not matter.
+
+    `atlas costfield train` then refuses a field whose choice gets worse by it. Takes the embedded engine, no sandbox.
+    """
+    config = settings.load()
+    chosen = _named(problems, named)
+    plan = shared.plan(config, chosen, labelled, data, None, 1, 0.0)
+    wanted = plan.problems(plan.load())
+
+    async def work() -> int:
+        progress = Progress(total=limit)
+        async with wiring.open_llm(config) as llm:
+            with progress.shown(sys.stderr):
+                return await make_twins(labelled, wanted, llm, ModelFingerprinter.best(llm), limit, progress)
+
+    made = anyio.run(work)
+    if as_json:
+        console.put({"problems": made, "out": str(labelled)})
+    console.say(f"{made} problems are there with their variables renamed")
+
+
+def _named(problems: list[str] | None, named: list[str] | None) -> list[str]:
+    chosen = [*(problems or ()), *(named or ())]
+    if not chosen:
+        raise typer.BadParameter("name the problems: --problems mine.jsonl")
+    return chosen

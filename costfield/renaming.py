@@ -4,8 +4,8 @@ Its data are twins, made where the model is (`atlas costfield rename`) and kept 
 every candidate read by the model as it was written, and read once more with its variables renamed. Verdicts are those
 of the originals, because renaming changes nothing that a machine sees.
 
-    renamed/written/    fingerprints of the candidates as they are
-    renamed/exchanged/  fingerprints of the same candidates, renamed; same rows in the same order
+Twins lie in the folder `renamed` of the data, as shards like any others. A problem is in them twice, under its own id
+and under its id with a mark; both have the same candidates in the same order.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ import numpy as np
 from costfield import metrics
 from costfield.abstain import binomial_tail
 from costfield.card import RENAMING, Gate
-from costfield.data import Examples
+from costfield.data import Examples, concat
 from costfield.ensemble import Ensemble
 from costfield.errors import GateFailed, InvalidExamples
 from costfield.metrics import by_problem
-from costfield.shards import MANIFEST, load_examples
+from costfield.shards import MANIFEST, append_shard, load_examples
 
-FOLDER, WRITTEN, EXCHANGED = "renamed", "written", "exchanged"
+FOLDER, MARK = "renamed", " (renamed)"
 SIGNIFICANCE = 0.01  # of honest fields that read no names, one in a hundred is stopped
 
 
@@ -46,9 +46,19 @@ class Twins:
     def load(cls, data: Path) -> Twins | None:
         """The twins beside the labels in `data`; None where none were made."""
         folder = data / FOLDER
-        if not (folder / WRITTEN / MANIFEST).exists():
+        if not (folder / MANIFEST).exists():
             return None
-        return cls(written=load_examples(folder / WRITTEN), exchanged=load_examples(folder / EXCHANGED))
+        both = load_examples(folder)
+        marked = np.char.endswith(both.problem, MARK)
+        written, exchanged = (both.take(np.flatnonzero(which)) for which in (~marked, marked))
+        names = np.array([name.removesuffix(MARK) for name in exchanged.problem.tolist()])
+        return cls(written=written, exchanged=replace(exchanged, problem=names))
+
+    def save(self, data: Path) -> None:
+        """Add these twins to those beside the labels in `data`, all in one step."""
+        names = [f"{name}{MARK}" for name in self.exchanged.problem.tolist()]
+        both = concat([self.written, replace(self.exchanged, problem=np.array(names))])
+        append_shard(data / FOLDER, both, purpose="evaluation")
 
 
 def renaming_is_harmless(examples: Examples, twins: Twins, trained: Callable[[Examples], Ensemble]) -> Gate:

@@ -68,7 +68,7 @@ class Shards:
                 "folder of its own"
             )
         listed = len(manifest.shards) if manifest else 0
-        rows = [row for number in range(listed) for row in read_rows(_programs(folder, number))[0]]
+        rows = [row for number in range(listed) for row in read_rows(programs_file(folder, number))[0]]
         exported = {row["problem"]: row["problem_digest"] for row in rows}
         return cls(run=run, folder=folder, purpose=purpose, exported=exported)
 
@@ -145,7 +145,7 @@ def export(run: Run, folder: Path, problems: Sequence[Problem], purpose: Purpose
     usable = [row for row in rows if not row["unfingerprinted"]]
     if not usable:
         return
-    write_rows(_programs(folder, number), rows, SCHEMA, about={"shard": number})
+    write_rows(programs_file(folder, number), rows, SCHEMA, about={"shard": number})
     append_shard(
         folder,
         Examples.of(
@@ -184,5 +184,6 @@ def _rows(run: Run, problem: Problem) -> list[dict[str, Any]]:
     return rows
 
 
-def _programs(folder: Path, number: int) -> Path:
+def programs_file(folder: Path, number: int) -> Path:
+    """The programs, as text, of the candidates in one shard."""
     return folder / f"programs-{number:05d}.parquet"

@@ -10,8 +10,8 @@ import pytest
 
 from costfield.data import Examples
 from costfield.errors import GateFailed, InvalidExamples
-from costfield.renaming import EXCHANGED, FOLDER, WRITTEN, Twins, renaming_is_harmless
-from costfield.shards import append_shard
+from costfield.renaming import FOLDER, Twins, renaming_is_harmless
+from costfield.shards import append_shard, load_examples
 from costfield.train import fit, train
 from tests.support.labelled import QUICK, labelled
 
@@ -58,9 +58,15 @@ def test_costfield_training_runs_the_gate_where_there_are_twins(tmp_path: Path) 
     assert Twins.load(tmp_path) is None
     without = train(EXAMPLES, QUICK)
     assert any("names of variables was not tested" in line for line in without.card.caveats)
-    append_shard(tmp_path / FOLDER / WRITTEN, SOME, purpose="evaluation")
-    append_shard(tmp_path / FOLDER / EXCHANGED, renamed(SOME, noise=0.3), purpose="evaluation")
-    field = train(EXAMPLES, QUICK, twins=Twins.load(tmp_path))
+    made = Twins(written=SOME, exchanged=renamed(SOME, noise=0.3))
+    for part in (np.arange(6 * 20), np.arange(6 * 20, 6 * 60)):
+        Twins(written=made.written.take(part), exchanged=made.exchanged.take(part)).save(tmp_path)
+    twins = Twins.load(tmp_path)
+    assert twins is not None and twins.written.problem.tolist() == SOME.problem.tolist()
+    assert twins.exchanged.embeddings == pytest.approx(made.exchanged.embeddings, abs=0.01)  # float16
+    with pytest.raises(InvalidExamples, match="is an evaluation pool"):
+        load_examples(tmp_path / FOLDER, training=True)
+    field = train(EXAMPLES, QUICK, twins=twins)
     assert [gate.name for gate in field.card.gates][-1] == "renaming is harmless"
     assert not any("names of variables" in line for line in field.card.caveats)
     bad = Twins(written=SOME, exchanged=renamed(SOME, noise=0.0, signal=-1.0))
