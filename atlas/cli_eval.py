@@ -9,12 +9,17 @@ from typing import Annotated
 import anyio
 import typer
 
-from atlas import cli_samples, console, settings, wiring
+from atlas import cli_reports, cli_samples, console, settings, wiring
 from atlas import cli_shared as shared
 from atlas.evals import commands
 from atlas.evals.results import Results, table
+from atlas.evals.resume import finished, stored_plan
+from atlas.evals.stages import Concurrency
 
 eval_app = typer.Typer(no_args_is_help=True, help="Measure how often the cheapest candidate is right.")
+eval_app.command("compare")(cli_reports.eval_compare)
+eval_app.command("report")(cli_reports.eval_report)
+eval_app.command("view")(cli_reports.eval_view)
 eval_app.command("grade")(cli_samples.eval_grade)
 eval_app.command("rank")(cli_samples.eval_rank)
 eval_app.command("export")(cli_samples.eval_export)
@@ -36,6 +41,29 @@ def eval_run(
     folder = folder or Path("runs") / f"{'-'.join(Path(p).stem for p in problems)}-k{k}"
     plan = shared.plan(config, problems, folder, data, limit, k, temperature)
 
+    _go(config, plan, as_json)
+
+
+@eval_app.command("resume")
+@console.guarded
+def eval_resume(
+    folder: Annotated[Path, typer.Argument(help="Folder of a run that `atlas eval run` began.")],
+    as_json: shared.Json = False,
+) -> None:
+    """Do what is missing of a run, as it was begun. A finished run is left as it is."""
+    config = settings.load()
+    plan = stored_plan(folder, cache=config.cache, limits=Concurrency(sandbox=config.sandbox.concurrency))
+    done = finished(plan)
+    if done is None:
+        _go(config, plan, as_json)
+        return
+    console.say(f"{folder} is finished: nothing was missing")
+    _show(done, as_json)
+
+
+def _go(config: settings.Settings, plan: commands.Plan, as_json: bool) -> None:
+    """Run the plan, or what is missing of it, and show what came of it."""
+
     async def work() -> Results:
         async with shared.parts(config) as (llm, fingerprinter, sandbox):
             field = None
@@ -45,7 +73,10 @@ def eval_run(
                 field = wiring.open_field(config.cost_field, fingerprinter)
             return await commands.run_eval(plan, llm, fingerprinter, sandbox, field, progress_to=sys.stderr)
 
-    found = anyio.run(work)
+    _show(anyio.run(work), as_json)
+
+
+def _show(found: Results, as_json: bool) -> None:
     console.say(table(found))
     if as_json:
         console.put(found.model_dump(mode="json"))

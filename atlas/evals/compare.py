@@ -16,7 +16,7 @@ import numpy.typing as npt
 from atlas.errors import ConfigError
 from atlas.evals.comparison import Comparison, Difference
 from atlas.evals.flips import Measured, flips
-from atlas.evals.measures import SEED, Interval, mean
+from atlas.evals.measures import SEED, Interval, mean, share
 from atlas.evals.metrics import pass_at_k, solved_within
 from atlas.evals.paired import detectable, holm, mcnemar, problems_needed, sign_flip
 from atlas.evals.rows import Rows
@@ -111,13 +111,18 @@ def _differences(a: _Columns, b: _Columns, *, same_pool: bool) -> dict[str, Diff
     adjusted = holm({name: p for name, (_, p) in tests.items()})
     return {
         name: Difference(
-            a=mean(ours), b=mean(theirs), difference=Interval.of(paired_difference(theirs, ours, seed=SEED)),
+            a=_of(name, ours), b=_of(name, theirs), difference=Interval.of(paired_difference(theirs, ours, seed=SEED)),
             better="lower" if name in LOWER_IS_BETTER else "higher", test=tests[name][0],
             gained=int((theirs > ours).sum()), lost=int((theirs < ours).sum()), p=tests[name][1],
             p_holm=adjusted[name], detectable=detectable(theirs - ours), problems_needed=problems_needed(theirs - ours),
         )
         for name, (ours, theirs) in pairs.items()
     }
+
+
+def _of(metric: str, values: F64) -> Interval:
+    """Runs are counted; everything else is a share."""
+    return mean(values) if metric == "first_pass_runs" else share(values)
 
 
 def _test(a: F64, b: F64) -> tuple[Literal["mcnemar", "sign-flip"], float]:

@@ -100,11 +100,16 @@ class RankerResults(Frozen):
 
 def mean(values: npt.ArrayLike, over: npt.ArrayLike | None = None) -> Interval:
     """Mean of (q,) values, one a problem, or the ratio Σ values / Σ `over`. Raises ValueError for no problem."""
+    return Interval.of(bootstrap_mean(values, over, seed=SEED))
+
+
+def share(values: npt.ArrayLike) -> Interval:
+    """Mean of (q,) shares between 0 and 1; Wilson's interval where each is 0 or 1. Raises ValueError for no problem."""
     column = np.asarray(values, np.float64)
-    if over is None and len(column) and np.isin(column, (0.0, 1.0)).all():
-        low, high = wilson(int(column.sum()), len(column))
-        return Interval(value=float(column.mean()), low=low, high=high, n=len(column), method="wilson")
-    return Interval.of(bootstrap_mean(column, over, seed=SEED))
+    if not len(column) or not np.isin(column, (0.0, 1.0)).all():
+        return mean(column)
+    low, high = wilson(int(column.sum()), len(column))
+    return Interval(value=float(column.mean()), low=low, high=high, n=len(column), method="wilson")
 
 
 def measure_ranker(rows: Rows, name: str) -> RankerResults:
@@ -115,18 +120,19 @@ def measure_ranker(rows: Rows, name: str) -> RankerResults:
     solved = solved_within(cost, passed, problem, q, most)
     mixed, ranks = table.mixed, table.first_pass[~np.isnan(table.first_pass)]
     some, known = bool(mixed.any()), rows.scores.get(name)
-    selection = mean(table.selected[mixed]) if some else None
-    if name == ORACLE and selection:
-        selection = Interval(value=1.0, low=1.0, high=1.0, n=selection.n, method="exact")
+    selection = share(table.selected[mixed]) if some else None
+    within = share(table.wins[mixed] / table.pairs[mixed]) if some else None
+    if name == ORACLE and some:
+        selection = within = Interval(value=1.0, low=1.0, high=1.0, n=int(mixed.sum()), method="exact")
     tokens = np.array([row.prompt_tokens + row.completion_tokens for row in rows.problems], dtype=np.float64)
     return RankerResults(
-        pass_at_1=mean(solved[:, 0]),
+        pass_at_1=share(solved[:, 0]),
         selection=selection,
         gap_closed=mean((table.selected - table.random)[mixed], (1 - table.random)[mixed]) if some else None,
-        within_auroc=mean(table.wins[mixed] / table.pairs[mixed]) if some else None,
+        within_auroc=within,
         pooled_auroc=_pooled(cost, passed, problem) if known and some else None,
         first_pass_runs=mean(ranks) if len(ranks) else None,
-        solved_within=tuple(mean(solved[:, run]) for run in range(most)),
+        solved_within=tuple(share(solved[:, run]) for run in range(most)),
         runs_per_solved=_runs_per_solved(table, q) if len(ranks) else None,
         tokens_per_solved=mean(tokens, solved[:, 0]) if solved[:, 0].any() and tokens.any() else None,
         calibration=None if known is None or np.isnan(known.p_pass).all() else _calibration(rows, name),
@@ -184,8 +190,10 @@ def _reliability(
     for found, bin_ in zip(metrics.reliability(p, right, weight), np.unique(which), strict=True):
         inside = which == bin_
         _, code = np.unique(problem[inside], return_inverse=True)
-        w = weight[inside]
-        observed = mean(np.bincount(code, weights=w * right[inside]), np.bincount(code, weights=w))
+        mass = np.bincount(code, weights=weight[inside])
+        good = np.bincount(code, weights=weight[inside] * right[inside])
+        varied = good.any() and (good < mass).any()  # where none or all of them passed, resampling finds nothing else
+        observed = mean(good, mass) if varied else share(good > 0)
         points.append(ReliabilityPoint(predicted=found.predicted, observed=observed, share=found.share))
     return tuple(points)
 
@@ -195,6 +203,6 @@ def _risk_coverage(p: F64, right: F64) -> tuple[RiskPoint, ...]:
     sure = np.sort(p)[::-1]
     thresholds = {float(sure[ceil(len(p) * part / COVERAGES) - 1]) for part in range(1, COVERAGES + 1)}
     return tuple(
-        RiskPoint(threshold=one, coverage=float((p >= one).mean()), risk=mean(1 - right[p >= one]))
+        RiskPoint(threshold=one, coverage=float((p >= one).mean()), risk=share(1 - right[p >= one]))
         for one in sorted(thresholds, reverse=True)
     )

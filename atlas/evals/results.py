@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
-from atlas.evals.measures import SEED, Interval, RankerResults, mean, measure_ranker
+from atlas.evals.measures import SEED, Interval, RankerResults, measure_ranker, share
 from atlas.evals.metrics import pass_at_k
 from atlas.evals.pool import Pool
 from atlas.evals.rows import ORACLE, RANDOM, Rows
@@ -130,7 +130,7 @@ def _ahead(rows: Rows) -> dict[str, Interval]:
 def _pass_at_k(rows: Rows) -> dict[str, Interval]:
     samples, right = [row.samples for row in rows.problems], [row.right for row in rows.problems]
     ks = [k for k in (1, 2, 4, 8, 10, 16, 32, 64, 100) if k <= min(samples)]
-    return {str(k): mean(pass_at_k(samples, right, k)) for k in ks}
+    return {str(k): share(pass_at_k(samples, right, k)) for k in ks}
 
 
 def table(found: Results) -> str:

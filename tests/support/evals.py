@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from atlas.errors import ModelUnavailable
 from atlas.evals.problems import Problem
 from atlas.evals.references import References
+from atlas.evals.results import Results, summary
 from atlas.evals.rows import CandidateRow, ProblemRow, Rows
 from atlas.evals.run import RunConfig
 from atlas.evals.score import Scores
@@ -207,3 +208,13 @@ def rows_of(pool: Mapping[str, Sequence[tuple[float, float, bool]]], *, samples:
     said = np.array([row[:2] for own in pool.values() for row in own], dtype=np.float64).reshape(-1, 2)
     scores = Scores(name="own", cost=said[:, 0], p_pass=said[:, 1])
     return Rows(problems=problems, candidates=candidates, scores={"own": scores})
+
+
+def finished_run(folder: Path, pool: Mapping[str, Sequence[tuple[float, float, bool]]] | Rows, **told: Any) -> Results:
+    """Write the files that a finished run leaves for its report; `told` goes into its provenance."""
+    rows = pool if isinstance(pool, Rows) else rows_of(pool)
+    found = summary(rows, config(), told, excluded={}, infrastructure={})
+    folder.mkdir(parents=True, exist_ok=True)
+    rows.write(folder)
+    (folder / "results.json").write_text(found.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    return found

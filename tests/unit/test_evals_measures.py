@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from atlas.errors import ConfigError
-from atlas.evals.measures import mean, measure_ranker
+from atlas.evals.measures import mean, measure_ranker, share
 from atlas.evals.results import summary
 from atlas.evals.rows import Rows
 from tests.support.evals import config, rows_of
@@ -25,13 +25,13 @@ POOL = {
 
 
 def test_a_share_of_yes_and_no_gets_wilsons_interval_and_other_means_a_bootstrap() -> None:
-    share = mean([1, 1, 1, 1])
-    assert (share.value, share.high, share.n, share.method) == (1.0, 1.0, 4, "wilson")
-    assert share.low == pytest.approx(4 / (4 + 1.959964**2), abs=1e-6), "n / (n + z²), where all succeed"
-    assert mean([1, 0.5]).method == "bootstrap"
-    assert mean([1, 1], [2, 2]).method == "bootstrap"
+    found = share([1, 1, 1, 1])
+    assert (found.value, found.high, found.n, found.method) == (1.0, 1.0, 4, "wilson")
+    assert found.low == pytest.approx(4 / (4 + 1.959964**2), abs=1e-6), "n / (n + z²), where all succeed"
+    assert share([1, 0.5]).method == "bootstrap"
+    assert mean([1, 1]).method == "bootstrap", "ranks of 1, say, are no share"
     with pytest.raises(ValueError, match="no problem qualifies"):
-        mean([])
+        share([])
 
 
 def test_the_curve_of_solved_problems_and_what_a_solved_one_takes() -> None:
