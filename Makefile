@@ -6,7 +6,7 @@ TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 export PYTHON TORCH_INDEX
 BIN := .venv/bin
 
-.PHONY: help demo test unit lint lock clean setup setup-dev models sandbox
+.PHONY: help demo test unit lint lock clean setup setup-dev models sandbox browser
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -15,7 +15,7 @@ demo: .venv/.installed ## set up, start the service, give it one real task, and 
 	@$(BIN)/atlas models pull
 	@$(BIN)/python examples/demo.py
 
-test: .venv/.installed-dev models sandbox lint ## every check there is; sets up models and Docker first
+test: .venv/.installed-dev models sandbox browser lint ## every check there is; sets up models, Docker and Chromium first
 	$(BIN)/pytest
 
 unit: .venv/.installed-dev ## the quick tests: no socket, no engine, no model
@@ -35,6 +35,9 @@ models: .venv/.installed ## the model that serves, and the small one that tests 
 
 sandbox: .venv/.installed ## a Docker engine (as root, from Debian's packages) and the sandbox's images
 	@bash .ci/docker.sh
+
+browser: ## a Chromium for tests (as root, from Debian's packages)
+	@bash .ci/browser.sh
 
 lock: ## write down the versions and hashes of all that pyproject.toml asks for; keeps what is locked
 	@bash .ci/lock.sh
