@@ -23,7 +23,8 @@ from costfield.config import TrainConfig
 from costfield.data import Examples
 from costfield.model import Network, Shape
 from costfield.objective import Batch, total_loss
-from costfield.train import fit, optimizers, step, threads
+from costfield.optimise import optimizers
+from costfield.train import fit, step, threads
 
 ROWS, DIMS, SIBLINGS = 20_000, 1536, 8
 TOLERANCE = 1e-4

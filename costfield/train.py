@@ -38,6 +38,7 @@ from costfield.experts import ExpertLoad, loads
 from costfield.features import FeatureMap
 from costfield.field import CostField, pack
 from costfield.objective import Batch, total_loss, within_problem_loss
+from costfield.optimise import optimizers
 from costfield.renaming import Twins, renaming_is_harmless
 from costfield.siblings import Siblings
 
@@ -105,34 +106,6 @@ def select_columns(examples: Examples, config: TrainConfig) -> Examples:
 
 
 # ---- optimisation ---------------------------------------------------------------------------------------------------
-
-
-def optimizers(network: nn.Module, config: TrainConfig) -> list[torch.optim.Optimizer]:
-    """Who updates which parameters. An optimiser for some of them only is one more list entry.
-
-    Muon (Jordan et al. 2024, kellerjordan.github.io/posts/muon) replaces the momentum of a matrix by a nearly
-    orthogonal one, so that all its directions move alike. It is for matrices between two hidden layers: input layers,
-    heads and biases stay with AdamW. Its steps are scaled to AdamW's usual size (Liu et al., arXiv 2502.16982,
-    section 2.2), so that one learning rate serves both.
-    """
-    if config.optimizer == "lbfgs":
-        return [torch.optim.LBFGS(network.parameters(), max_iter=5, line_search_fn="strong_wolfe")]
-    rate, decay = config.learning_rate, config.weight_decay
-    inner = hidden_matrices(network) if config.optimizer == "muon" else []
-    others = [p for p in network.parameters() if not any(p is one for one in inner)]
-    decayed = [p for p in others if p.ndim >= 2]
-    free = [p for p in others if p.ndim < 2]  # biases only shift; pulling them to 0 would bias P(pass)
-    groups = [{"params": decayed, "weight_decay": decay}, {"params": free, "weight_decay": 0.0}]
-    steppers: list[torch.optim.Optimizer] = [torch.optim.AdamW(groups, lr=rate)]
-    if inner:
-        steppers.append(torch.optim.Muon(inner, lr=rate, weight_decay=decay, adjust_lr_fn="match_rms_adamw"))
-    return steppers
-
-
-def hidden_matrices(network: nn.Module) -> list[torch.Tensor]:
-    """Weights between two hidden layers: of every trunk all but the first."""
-    trunks = [module for module in network.modules() if isinstance(module, nn.Sequential)]
-    return [layer.weight for one in trunks for layer in [m for m in one if isinstance(m, nn.Linear)][1:]]
 
 
 def fit_member(
@@ -226,13 +199,22 @@ def fit_members(
     return members, tuple(histories)
 
 
-def cross_validate(examples: Examples, config: TrainConfig) -> Estimates:
-    """Out-of-fold estimates of every row, each from an ensemble that never saw its problem or a near-duplicate."""
+def cross_validate(
+    examples: Examples, config: TrainConfig, *, learn_from: Examples | None = None, keep: list[Ensemble] | None = None
+) -> Estimates:
+    """Out-of-fold estimates of every row, each from an ensemble that never saw its problem or a near-duplicate.
+
+    `learn_from` holds the same rows in another form, to train on instead; ensembles are appended to `keep`.
+    """
+    source = examples if learn_from is None else learn_from
     columns = {name: np.empty(len(examples)) for name in ("cost", "p_pass", "spread", "task_logit")}
     for fold, (training_rows, held_out_rows) in enumerate(kfold(examples, config.folds, config.seed)):
-        training, held_out = examples.take(training_rows), examples.take(held_out_rows)
+        training, held_out = source.take(training_rows), examples.take(held_out_rows)
         require_disjoint(training, held_out)
-        says = fit(training, config, config.seed + 10_000 * (fold + 1)).estimate(held_out)
+        ensemble = fit(training, config, config.seed + 10_000 * (fold + 1))
+        if keep is not None:
+            keep.append(ensemble)
+        says = ensemble.estimate(held_out)
         for name, column in columns.items():
             column[held_out_rows] = getattr(says, name)
     return Estimates(**columns)

@@ -14,7 +14,8 @@ from torch import Tensor
 
 from costfield.config import TrainConfig
 from costfield.model import Network, Shape
-from costfield.train import fit, hidden_matrices, optimizers, threads
+from costfield.optimise import hidden_matrices, optimizers
+from costfield.train import fit, threads
 from examples import muon as example
 from tests.support.labelled import QUICK, labelled
 
