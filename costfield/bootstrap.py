@@ -7,6 +7,7 @@ statistics that resampling biases, as it does ECE, get basic ones.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -81,10 +82,13 @@ def bootstrap_rows(
     return Estimate(value=percentile.value, low=float(low), high=float(high), n=percentile.n)
 
 
+@functools.lru_cache(maxsize=4)  # one evaluation draws the same problems for dozens of figures
 def _draws(problems: int, seed: int, resamples: int) -> F64:
-    """(resamples, problems) how often each problem is drawn when `problems` are drawn with replacement."""
+    """(resamples, problems) how often each problem is drawn when `problems` are drawn with replacement. Read-only."""
     rng = np.random.default_rng(seed)
-    return rng.multinomial(problems, np.full(problems, 1 / problems), size=resamples).astype(np.float64)
+    counts = rng.multinomial(problems, np.full(problems, 1 / problems), size=resamples).astype(np.float64)
+    counts.setflags(write=False)
+    return counts
 
 
 def _estimate(value: float, resampled: F64, n: int) -> Estimate:
