@@ -57,6 +57,26 @@ class SandboxSettings(_Section):
     reuse: int = Field(default=1, ge=1, description="Programs per container; more than 1 only for trusted tenants.")
 
 
+class PolicySettings(_Section):
+    """What the loop does next. Prices are in solved tasks: what one of them is worth in runs and tokens."""
+
+    kind: Literal["auto", "expected-cost", "rounds"] = Field(
+        default="auto",
+        description="expected-cost: ask, run or stop, whichever is worth most. rounds: budget.candidates and one run a "
+        "round. auto: expected-cost where the ranker is a Cost Field that says how siblings vary; the choice is told.",
+    )
+    run_price: float = Field(default=0.05, ge=0, lt=1, description="One sandbox run, in solved tasks.")
+    token_price: float = Field(default=0.2, ge=0, description="1,000 tokens in or out, in solved tasks.")
+    group: int = Field(default=2, ge=1, le=64, description="Candidates asked for at a time, at most.")
+    false_pass: float = Field(
+        default=0.0, ge=0, lt=1, description="Share of wrong programs that pass a task's checks, where it has any."
+    )
+    least_p_pass: float = Field(
+        default=0.0, ge=0, lt=1,
+        description="A candidate whose P(pass) is below this is not run; 0 runs any. Needs a Cost Field.",
+    )
+
+
 class ApiSettings(_Section):
     """The HTTP service."""
 
@@ -79,6 +99,7 @@ class Settings(BaseSettings):
     sandbox: SandboxSettings = SandboxSettings()
     api: ApiSettings = ApiSettings()
     budget: Budget = Budget()
+    policy: PolicySettings = PolicySettings()
     ranker: str = Field(
         default="auto",
         description="auto: the Cost Field where it is for this model, else log-probability or agreement; the choice is "

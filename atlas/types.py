@@ -97,6 +97,11 @@ class Completion:
     temperature: float | None = None
 
 
+def digest(program: Program) -> str:
+    """SHA-256 of a program's source, which names it."""
+    return hashlib.sha256(program.source.encode("utf-8", "surrogatepass")).hexdigest()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Candidate:
     """One program of one completion. `span`: where its code lies in the completion's text, in characters."""
@@ -112,7 +117,7 @@ class Candidate:
     @property
     def digest(self) -> str:
         """SHA-256 of the source: equal programs are one candidate."""
-        return hashlib.sha256(self.program.source.encode("utf-8", "surrogatepass")).hexdigest()
+        return digest(self.program)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -13,7 +13,8 @@ from atlas.fingerprint import ModelFingerprinter
 from atlas.llm.client import OpenAIClient
 from atlas.llm.endpoint import Timeouts
 from atlas.llm.engine import EmbeddedEngine
-from atlas.protocols import LLM, Ranker
+from atlas.policy import ExpectedCost, FixedRounds
+from atlas.protocols import LLM, Policy, Ranker
 from atlas.rank import CostFieldRanker, baseline
 from atlas.service import Service
 from atlas.settings import SHIPPED_FIELD, Settings
@@ -127,6 +128,27 @@ def open_ranker(settings: Settings, fingerprinter: ModelFingerprinter) -> Ranker
     return CostFieldRanker.open(fingerprinter, open_field(settings.cost_field, fingerprinter))
 
 
+def choose_policy(settings: Settings, ranker: Ranker) -> tuple[Policy, str]:
+    """What the loop follows, and the reason in words. Raises ConfigError where what is set needs more than there is."""
+    s = settings.policy
+    field = ranker.field if isinstance(ranker, CostFieldRanker) else None
+    siblings = field.card.siblings if field is not None else None
+    lacking = "" if siblings else "the Cost Field does not say how siblings vary (train it again)"
+    if field is None:
+        lacking = f"the ranker is {ranker.name}, which says no P(pass)"
+        if s.least_p_pass:
+            raise ConfigError(f"policy.least_p_pass cannot be kept: {lacking}; set ranker to cost-field, or it to 0")
+    if s.kind == "expected-cost" and lacking:
+        raise ConfigError(f"policy.kind cannot be expected-cost: {lacking}")
+    if s.kind == "rounds" or siblings is None:
+        return FixedRounds(least_p_pass=s.least_p_pass), lacking or "chosen by the setting policy.kind"
+    policy = ExpectedCost(
+        siblings=siblings, run_price=s.run_price, token_price=s.token_price, group=s.group, false_pass=s.false_pass,
+        least_p_pass=s.least_p_pass,
+    )
+    return policy, "the Cost Field says P(pass) and how siblings vary"
+
+
 @asynccontextmanager
 async def open_service(settings: Settings) -> AsyncIterator[Service]:
     """Everything open and checked against each other. Raises ConfigError, ModelError, SandboxError."""
@@ -134,14 +156,17 @@ async def open_service(settings: Settings) -> AsyncIterator[Service]:
     async with open_llm(settings) as llm, open_sandbox(settings) as sandbox:
         fingerprinter = ModelFingerprinter.best(llm)
         ranker = open_ranker(settings, fingerprinter)
+        policy, because = choose_policy(settings, ranker)
+        log.info("policy %s: %s", policy.name, because, extra={"action": "policy.chosen", "policy": policy.name})
         solver = Solver(
-            llm=llm, ranker=ranker, sandbox=sandbox, budget=settings.budget, max_tokens=settings.llm.max_tokens,
-            temperature=Warming(start=settings.llm.temperature),
+            llm=llm, ranker=ranker, sandbox=sandbox, budget=settings.budget, policy=policy,
+            max_tokens=settings.llm.max_tokens, temperature=Warming(start=settings.llm.temperature),
         )
         info = {
             "model": llm.capabilities.model, "model_sha256": llm.capabilities.model_sha256 or "",
             "fingerprint_id": fingerprinter.id, "ranker": ranker.name, "isolation": sandbox.isolation,
             "isolation_because": why, "ranker_because": choose_ranker(settings, fingerprinter)[1],
+            "policy": policy.name, "policy_because": because,
         }
         if isinstance(ranker, CostFieldRanker):
             info["cost_field_sha256"] = ranker.field.card.weights_sha256
@@ -149,6 +174,6 @@ async def open_service(settings: Settings) -> AsyncIterator[Service]:
 
 
 __all__ = [
-    "SandboxError", "choose_ranker", "choose_sandbox", "open_field", "open_llm", "open_ranker", "open_sandbox",
-    "open_service",
+    "SandboxError", "choose_policy", "choose_ranker", "choose_sandbox", "open_field", "open_llm", "open_ranker",
+    "open_sandbox", "open_service",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from typing import Any
 
 import anyio
@@ -10,6 +11,7 @@ import pytest
 
 from atlas.errors import ModelUnavailable, RankingError, SolveInterrupted
 from atlas.prompts import STOP
+from atlas.protocols import Generate, Move, Position, Run, Stop
 from atlas.rank import baseline
 from atlas.solver import Solver, Warming
 from atlas.types import Budget, Status
@@ -90,6 +92,55 @@ async def test_the_deadline_keeps_what_was_paid_for() -> None:
     (attempt,) = solution.attempts
     assert attempt.verdict is None and attempt.pick is not None and attempt.usage.total == 20
     assert attempt.seconds["sandbox"] > 0
+
+
+@dataclass
+class Script:
+    """A policy that follows a list; a number asks for so many in the last attempt's round, "next" in another."""
+
+    moves: list[int | str]
+    name: str = "script"
+
+    def next(self, position: Position) -> Move:
+        last = position.attempts[-1] if position.attempts else None
+        round_ = last.round if last else 0
+        match self.moves.pop(0):
+            case int(n):
+                return Generate(n=n, round_=round_)
+            case "next":
+                return Generate(n=1, round_=round_ + 1)
+            case "run":
+                assert last is not None
+                return Run(ranked=[r for r in last.ranked if last.verdict is None or r is not last.ranked[0]])
+            case why:
+                return Stop(reason=str(why))
+
+
+async def test_a_round_grows_in_groups_with_seeds_that_count_on_and_copies_that_are_merged() -> None:
+    made = solver([WRONG, OTHER], [OTHER, RIGHT], policy=Script([2, 2, "enough"]))
+    solution = await made.solve(TASK)
+    (attempt,) = solution.attempts
+    assert [(s.seed, s.n) for _, s in made.llm.asked] == [(0, 2), (2, 2)] and attempt.asked == [2, 2]
+    assert [(c.index, c.copies) for c in attempt.candidates] == [(0, 1), (1, 2), (3, 1)]
+    assert [r.candidate for r in attempt.ranked] == attempt.candidates and attempt.usage.total == 60
+    assert solution.status is Status.UNSOLVED and solution.reason == "enough"
+
+
+async def test_the_second_is_run_as_an_attempt_of_its_own_that_asks_for_nothing() -> None:
+    made = solver([WRONG, OTHER], [RIGHT], policy=Script([2, "run", "run", "next", "run", "done"]))
+    solution = await made.solve(TASK)
+    assert made.sandbox.runs == ["x = 'wrong'\n", "x = 'other'\n", "x = 'right'\n"]
+    assert [(a.round, a.asked, len(a.candidates)) for a in solution.attempts] == [(0, [2], 2), (0, [], 0), (1, [1], 1)]
+    assert len(made.llm.asked[1][0]) == 6, "both failures are shown"
+    assert solution.status is Status.VERIFIED
+
+
+async def test_a_program_that_was_not_likely_enough_to_be_run_is_not_handed_out() -> None:
+    solution = await solver([WRONG], policy=Script([1, "nothing is likely to pass"])).solve(TASK)
+    assert solution.status is Status.UNSOLVED and solution.program is None and solution.sandbox_runs == 0
+    assert solution.reason == "nothing is likely to pass"
+    ran = await solver([WRONG], [OTHER], policy=Script([1, "run", "next", "enough"])).solve(TASK)
+    assert ran.program is not None and ran.program.source == "x = 'wrong'\n"
 
 
 async def test_an_answer_without_code_costs_a_round_and_no_run() -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
@@ -12,9 +13,12 @@ from atlas import wiring
 from atlas.errors import ConfigError
 from atlas.fingerprint import ModelFingerprinter
 from atlas.llm.client import OpenAIClient
-from atlas.rank import ColumnRanker
+from atlas.policy import ExpectedCost, FixedRounds
+from atlas.protocols import Ranker
+from atlas.rank import ColumnRanker, CostFieldRanker, baseline
 from atlas.settings import SHIPPED_FIELD, Settings
 from costfield.field import read_card
+from costfield.siblings import Siblings
 from tests.support.model_wire import KEY, URL, Wire, sampling
 
 pytestmark = pytest.mark.anyio
@@ -76,3 +80,31 @@ def test_the_sandbox_is_docker_where_an_engine_answers_and_the_reason_is_said(mo
     assert wiring.choose_sandbox(Settings()) == ("wasm", "no Docker engine answers (connection refused)")
     chosen = Settings(sandbox={"kind": "docker"})  # type: ignore[arg-type]
     assert wiring.choose_sandbox(chosen)[0] == "docker"  # chosen is chosen: no weaker one in its place
+
+
+def ranker_with(siblings: Siblings | None) -> CostFieldRanker:
+    """One whose field is nothing but its card's word on siblings."""
+    field = SimpleNamespace(card=SimpleNamespace(siblings=siblings))
+    return CostFieldRanker(fingerprinter=cast(Any, None), field=cast(Any, field))
+
+
+def test_the_policy_follows_the_ranker_and_the_reason_is_said() -> None:
+    knows, lacks = ranker_with(Siblings(task=2.0, own=0.5)), ranker_with(None)
+    policy, why = wiring.choose_policy(Settings(), knows)
+    assert policy.name == "expected-cost" and "siblings vary" in why
+    assert isinstance(policy, ExpectedCost) and (policy.run_price, policy.group) == (0.05, 2)
+    policy, why = wiring.choose_policy(Settings(), lacks)
+    assert policy.name == "rounds" and "train it again" in why
+    policy, why = wiring.choose_policy(Settings(), baseline("first"))
+    assert policy.name == "rounds" and "first, which says no P(pass)" in why
+    chosen = Settings(policy={"kind": "rounds", "least_p_pass": 0.3})  # type: ignore[arg-type]
+    assert wiring.choose_policy(chosen, knows) == (FixedRounds(least_p_pass=0.3), "chosen by the setting policy.kind")
+
+
+@pytest.mark.parametrize("ranker", [ranker_with(None), baseline("first")])
+def test_a_policy_that_cannot_be_had_is_refused(ranker: Ranker) -> None:
+    with pytest.raises(ConfigError, match=r"policy\.kind cannot be expected-cost"):
+        wiring.choose_policy(Settings(policy={"kind": "expected-cost"}), ranker)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match=r"least_p_pass cannot be kept.*log-probability"):
+        bar = Settings(policy={"least_p_pass": 0.5})  # type: ignore[arg-type]
+        wiring.choose_policy(bar, baseline("log-probability"))
