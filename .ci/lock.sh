@@ -17,7 +17,8 @@ run = [line for line in project["project"]["dependencies"] if not line.startswit
 run += project["build-system"]["requires"] + ["editables"] + torch_needs
 folder = pathlib.Path(sys.argv[1])
 (folder / "run.in").write_text("\n".join(run) + "\n")
-(folder / "dev.in").write_text("\n".join(["-c requirements.lock", *project["project"]["optional-dependencies"]["dev"]]))
+extras = project["project"]["optional-dependencies"]
+(folder / "dev.in").write_text("\n".join(["-c requirements.lock", *extras["dev"], *extras["bench"]]))
 PYTHON
 
 compile() {

@@ -5,8 +5,8 @@
 Both minimise mean log loss + l2/2 · |w|² over 20,000 rows of 1,536 in float32, from zero. scikit-learn stops by its own
 default tolerance; this package's training step runs until its loss is no more than 0.0001 above that. `vs_sklearn` is
 scikit-learn's seconds over ours: above 1 means faster. Runs alternate and the best of each counts, so that a busy
-machine disturbs both alike. Needs the extra `bench`. `field_seconds` is one whole ensemble, fitted and calibrated, on
-2,500 problems of 8 candidates.
+machine disturbs both alike. Needs the extra `bench`, which `make setup-dev` installs. `field_seconds` is one whole
+ensemble, fitted and calibrated, on 2,500 problems of 8 candidates.
 """
 
 from __future__ import annotations

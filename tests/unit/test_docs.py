@@ -157,7 +157,8 @@ def test_every_dependency_is_locked() -> None:
     needed = {package(line) for line in PROJECT["project"]["dependencies"]} - {"torch"}
     needed |= {package(line) for line in PROJECT["build-system"]["requires"]}
     assert needed <= locked("requirements.lock").keys()
-    tools = {package(line) for line in PROJECT["project"]["optional-dependencies"]["dev"]}
+    extras = PROJECT["project"]["optional-dependencies"]
+    tools = {package(line) for line in (*extras["dev"], *extras["bench"])}
     assert tools <= locked("requirements-dev.lock").keys()
 
 
