@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -31,7 +32,7 @@ def compare(a: Measured, b: Measured, *, fail_under: float | None = None) -> Com
     """B against A. Raises ConfigError where no problem was measured by both with the same checks."""
     common, left_out = _common(a.rows, b.rows)
     ours, theirs = _Columns.of(a, common), _Columns.of(b, common)
-    metrics = _differences(ours, theirs, same_pool=a.side.run == b.side.run)
+    metrics = _differences(ours, theirs, same_pool=Path(a.side.run).resolve() == Path(b.side.run).resolve())
     regression = any(one.worse for one in metrics.values())
     low = fail_under is not None and metrics["pass_at_1"].b.value < fail_under
     return Comparison(
@@ -96,8 +97,7 @@ def _within(table: ByProblem) -> F64:
 
 
 def _differences(a: _Columns, b: _Columns, *, same_pool: bool) -> dict[str, Difference]:
-    """Each metric on the problems where both sides have it. What the candidates alone decide is left out of one pool's.
-    """
+    """Each metric on the problems where both sides have it; of one pool, without what its candidates alone decide."""
     columns = {
         "pass_at_1": (a.solved, b.solved), "selection": (a.selected, b.selected), "within_auroc": (a.auroc, b.auroc),
         "first_pass_runs": (a.first_pass, b.first_pass),

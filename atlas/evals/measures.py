@@ -26,8 +26,7 @@ COVERAGES = 10
 
 
 class Interval(Frozen):
-    """A figure that rests on n problems, with its 95% interval. `exact`: nothing was estimated, it is so by definition.
-    """
+    """A figure with its 95% interval and the n problems it rests on. `exact`: it is so by definition."""
 
     value: float
     low: float
@@ -83,8 +82,7 @@ class RankerResults(Frozen):
     gap_closed: Interval | None
     within_auroc: Interval | None
     pooled_auroc: Interval | None
-    """Over candidates of all problems at once: knowing only which problems are hard makes it high. Never to choose by.
-    """
+    """Over candidates of all problems at once. Knowing only which problems are hard makes it high."""
     first_pass_runs: Interval | None
     """Rank of the first candidate that passes, cheapest first, over problems that have one."""
     solved_within: tuple[Interval, ...]

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from atlas.console import safe
@@ -27,8 +27,10 @@ from atlas.evals.report import charts
 from atlas.evals.report.changes import Line, changes
 from atlas.evals.results import Results
 from atlas.evals.rows import CANDIDATES, ORACLE, PROBLEMS, RANDOM, CandidateRow, Rows
+from costfield.bootstrap import RESAMPLES
 from costfield.shards import replace_file
 
+HERE = Path(__file__).parent
 REPORT = "report.html"
 MOST_WORST, MOST_FLIPS, MOST_NAMED = 20, 40, 200
 MOST_PROMPT = 2_000
@@ -97,11 +99,11 @@ def render(folder: Path, against: str | None = None) -> str:
 def page(found: Results, rows: Rows, files: dict[str, str], versus: Comparison | None = None) -> str:
     """The page from what is read already. `files`: SHA-256 of what it was made of."""
     environment = Environment(
-        loader=PackageLoader("atlas.evals.report", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True, finalize=_clean,
     )
     environment.filters |= {"figure": figure, "within": within, "percent": charts.percent, "label": label}
-    style = environment.loader.get_source(environment, "style.css")[0] if environment.loader else ""
+    style = (HERE / "style.css").read_text(encoding="utf-8")
     leader = found.rankers[found.leader]
     worst = worst_picks(rows, found.leader)
     return environment.get_template("page.html").render(
@@ -111,7 +113,7 @@ def page(found: Results, rows: Rows, files: dict[str, str], versus: Comparison |
         reliability=charts.reliability(leader.calibration.reliability) if leader.calibration else None,
         risk=charts.risk_coverage(leader.calibration.risk_coverage) if leader.calibration else None,
         worst=worst[:MOST_WORST], worst_in_all=len(worst), files=files, versus=versus,
-        turned=_turned(versus)[:MOST_FLIPS] if versus else [], named=MOST_NAMED,
+        turned=_turned(versus)[:MOST_FLIPS] if versus else [], named=MOST_NAMED, resamples=RESAMPLES,
     )
 
 
