@@ -13,6 +13,7 @@ import pytest
 from atlas.errors import ConfigError
 from atlas.evals.book import Book
 from atlas.evals.graded import Graded, Grading, summary
+from atlas.evals.metrics import pass_at_k
 from atlas.evals.problems import Problem
 from atlas.evals.ranked import rank_samples, ranking
 from atlas.evals.references import References
@@ -55,6 +56,19 @@ async def test_pass_at_k_is_the_unbiased_one_with_its_n_and_interval(tmp_path: P
     assert graded.pass_at_k.keys() == {"1", "2", "4"}, "no problem of fewer samples is extrapolated"
     assert graded.pass_at_1.low < graded.pass_at_1.value < graded.pass_at_1.high
     assert graded.outcomes == {"FAIL": 7, "PASS": 6}
+
+
+@pytest.mark.parametrize(
+    ("n", "c", "k", "figure"),
+    [
+        (10, 3, 1, 0.30000000000000004), (10, 3, 5, 0.9166666666666666), (200, 17, 10, 0.5974489015799118),
+        (200, 17, 100, 0.99999636769084), (164, 2, 50, 0.5181056411791112), (20, 1, 10, 0.5), (200, 0, 100, 0.0),
+        (5, 5, 3, 1.0), (1000, 999, 2, 1.0),
+    ],
+)
+def test_pass_at_k_gives_the_figures_of_evalplus(n: int, c: int, k: int, figure: float) -> None:
+    # What `evalplus.eval.estimate_pass_at_k` of EvalPlus 0.3.1 returns.
+    assert pass_at_k(n, c, k)[0] == pytest.approx(figure, rel=1e-14)
 
 
 async def test_one_sample_a_problem_gets_the_interval_of_a_share(tmp_path: Path) -> None:
