@@ -71,9 +71,18 @@ def with_helpers(code: str, definitions: str) -> str:
     A script that brings its own helpers cannot be fooled by a program that defines them anew. Imports come along, for
     the helpers may need them. Raises InvalidCheck where one of the texts does not parse.
     """
-    wanted = outline(code).helpers
+    whole = outline(code)
+    wanted = set(whole.helpers)
+    tested = {name for name in free_names(whole.tree) if whole.is_programs(name)} - wanted
     body = parse(definitions, "the text with the helpers", "exec").body if wanted else []
-    found = [part for part in body if isinstance(part, ast.FunctionDef | ast.ClassDef) and part.name in wanted]
+    offered = {part.name: part for part in body if isinstance(part, ast.FunctionDef | ast.ClassDef)}
+    offered = {name: part for name, part in offered.items() if name not in tested}
+    todo = [offered[name] for name in wanted & offered.keys()]
+    while todo:  # a helper may need others
+        more = free_names(todo.pop()) & offered.keys() - wanted
+        wanted |= more
+        todo += [offered[name] for name in more]
+    found = [part for name, part in offered.items() if name in wanted]
     imports = [part for part in body if isinstance(part, ast.Import | ast.ImportFrom)]
     return "\n\n".join([*map(ast.unparse, [*imports, *found]), code]) if found else code
 

@@ -33,7 +33,7 @@ MAX_FD = 256
 PR_SET_DUMPABLE, PR_SET_CHILD_SUBREAPER = 4, 36
 NULL_FD = 0
 IDLE_S = 0.003
-"""Where the next order is later than this, nobody is in a hurry, and there is time to warm up for it."""
+"""Where no order comes for this long, nobody is in a hurry, and there is time to warm up for it."""
 WARM_UP = """from typing import List
 def f(x: List[float], *, y: str = "") -> dict:
     return {str(i): [abs(i - one) for one in x] for i in range(3) if i != y}
