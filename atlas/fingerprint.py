@@ -25,6 +25,7 @@ from atlas.types import Candidate, Completion, Program, Task
 
 FINGERPRINT_VERSION = 1
 Source = Literal["states", "embeddings", "none"]
+WORDS = {"states": "the states of its tokens", "embeddings": "embeddings of a text"}
 EMPTY = np.zeros(0, dtype=np.float32)
 
 
@@ -78,6 +79,18 @@ class ModelFingerprinter:
     @property
     def scalar_names(self) -> tuple[str, ...]:
         return SCALARS
+
+    def lacking(self, fingerprint_id: str, needed: Sequence[str]) -> str:
+        """What a Cost Field of this kind needs and this server does not give, in words; "" where nothing is known of.
+
+        `needed`: the scalars that its card asks for.
+        """
+        source = fingerprint_id.split("-")[1:2]
+        found = [WORDS[name] for name in source if name in WORDS and name != self.source]
+        tokens = [name for name in needed if name.startswith(("logprob", "margin"))]
+        if tokens and not self.llm.capabilities.logprobs:
+            found.append(f"log-probabilities ({', '.join(tokens)})")
+        return " and ".join(found)
 
     async def fingerprints(self, task: Task, candidates: Sequence[Candidate]) -> Sequence[Fingerprint]:
         """One for each candidate, in order. What goes wrong with one candidate is its `problem`, not an exception."""

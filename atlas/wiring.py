@@ -88,15 +88,29 @@ def choose_sandbox(settings: Settings) -> tuple[str, str]:
 
 
 def open_field(path: Path, fingerprinter: ModelFingerprinter) -> CostField:
-    """The Cost Field at `path`. Raises ConfigError where it cannot be read, or was made for other fingerprints."""
+    """The Cost Field at `path`.
+
+    Raises ConfigError where it cannot be read, was made for other fingerprints, or needs what the server does not give.
+    """
+    lacks = ""
     try:
-        return CostField.load(path, fingerprint_id=fingerprinter.id)
+        card = read_card(path)
+        lacks = fingerprinter.lacking(card.fingerprint_id, card.needed)
+        field = CostField.load(path, fingerprint_id=fingerprinter.id)
     except CostFieldError as exc:
-        own = "" if path != SHIPPED_FIELD else " (the shipped field is for the default model)"
-        raise ConfigError(
-            f"{exc}{own}. Train one for this model (atlas label, then atlas costfield train) and set cost_field, "
-            "or set ranker to a baseline such as log-probability"
-        ) from exc
+        raise _no_field(str(exc), lacks, path) from exc
+    if lacks:
+        raise _no_field(f"the Cost Field in {path} cannot be used", lacks, path)
+    return field
+
+
+def _no_field(said: str, lacks: str, path: Path) -> ConfigError:
+    missing = f"; it needs {lacks}, which this model's server does not give" if lacks else ""
+    own = "" if path != SHIPPED_FIELD else " (the shipped field is for the default model)"
+    return ConfigError(
+        f"{said}{missing}{own}. Train one for this model (atlas label, then atlas costfield train) and set cost_field, "
+        "or set ranker to a baseline such as agreement"
+    )
 
 
 def choose_ranker(settings: Settings, fingerprinter: ModelFingerprinter) -> tuple[str, str]:

@@ -19,6 +19,8 @@ from atlas.rank import ColumnRanker, CostFieldRanker, baseline
 from atlas.settings import SHIPPED_FIELD, Settings
 from costfield.field import read_card
 from costfield.siblings import Siblings
+from costfield.train import train
+from tests.support.labelled import QUICK, labelled
 from tests.support.model_wire import KEY, URL, Wire, sampling
 
 pytestmark = pytest.mark.anyio
@@ -51,10 +53,24 @@ async def test_a_field_that_is_not_there_is_refused_with_the_way_out(
     async with wiring.open_llm(server(monkeypatch)) as llm:
         with pytest.raises(ConfigError, match=r"no Cost Field in .*atlas label.*set ranker to a baseline"):
             wiring.open_field(tmp_path, ModelFingerprinter.best(llm))
-        with pytest.raises(ConfigError, match="shipped field is for the default model"):
+        with pytest.raises(ConfigError, match=r"needs the states of .* shipped field is for the default model"):
             wiring.open_field(SHIPPED_FIELD, ModelFingerprinter.best(llm))
         ranker = wiring.open_ranker(Settings(ranker="shortest"), ModelFingerprinter.best(llm))
         assert isinstance(ranker, ColumnRanker) and ranker.name == "shortest"
+
+
+async def test_a_field_that_needs_what_the_server_lacks_is_refused_by_name(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    async with wiring.open_llm(server(monkeypatch, logprobs="omit", embeddings="missing")) as llm:
+        made = ModelFingerprinter.best(llm)
+        assert made.source == "none" and not llm.capabilities.logprobs
+        train(labelled(problems=60, dims=0, signal=6.0, fingerprint_id=made.id), QUICK).save(tmp_path)
+        with pytest.raises(ConfigError, match=r"needs log-probabilities \(logprob_mean\), which this model's server"):
+            wiring.open_field(tmp_path, made)
+        without = labelled(problems=60, dims=0, fingerprint_id=made.id).with_scalars(("chars", "agreement"))
+        train(without, QUICK).save(tmp_path)
+        assert wiring.open_field(tmp_path, made).card.needed == ("chars", "agreement")
 
 
 async def test_left_to_itself_another_model_is_ranked_by_a_baseline_and_the_reason_is_said(
