@@ -77,7 +77,8 @@ class References:
         if not problem.task.checks + hidden:
             return Excluded(id=problem.id, reason=UNCHECKED)
         return replace(
-            problem, hidden=hidden, plus=None, expected=None, reference_cpu_s=settled.cpu_s, note=settled.note
+            problem, hidden=hidden, plus=None, expected=None, reference_cpu_s=settled.cpu_s,
+            note=settled.note or problem.note,
         )
 
     async def _run(self, problem: Problem) -> Settled:

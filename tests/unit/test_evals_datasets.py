@@ -78,12 +78,14 @@ def test_plus_inputs_of_another_function_are_not_taken() -> None:
     other = {**MBPP_PLUS_ROWS[0], "entry_point": "even_ones", "assertion": "assert even_ones((1, 2)) == (2,)"}
     problems, _ = mbpp.split(600, 600)(content(MBPP_ROWS), content([other]))
     assert problems[0].plus is None
+    assert problems[0].note == "its plus inputs do not fit its asserts"
 
 
 def test_plus_inputs_of_another_arity_are_not_taken() -> None:
     other = {**MBPP_PLUS_ROWS[0], "plus_input": [[[1, 2], 3]]}
     problems, _ = mbpp.split(600, 600)(content(MBPP_ROWS), content([other]))
     assert problems[0].plus is None
+    assert problems[0].note == "its plus inputs do not fit its asserts"
 
 
 @pytest.mark.parametrize(

@@ -128,7 +128,7 @@ def _asserts(assertion: str) -> list[str]:
 
 
 def _with_plus(problem: Problem, row: dict[str, Any]) -> Problem:
-    """Add the record's plus inputs as open calls. A problem that they don't fit comes back as it was.
+    """Add the record's plus inputs as open calls. A problem that they don't fit comes back with a note of it.
 
     They fit where the record's function is the problem's own, takes as many arguments, and its asserts show the types
     of all arguments. Whether both references agree is found out when they are run.
@@ -137,13 +137,14 @@ def _with_plus(problem: Problem, row: dict[str, Any]) -> Problem:
     visible = problem.task.checks[0]
     assert isinstance(visible, AssertCheck)
     own = _calls(visible.code, row["entry_point"])
+    unfit = replace(problem, note="its plus inputs do not fit its asserts")
     if not calls or not own or len(own[0]) != len(calls[0]) or problem.task.entry_point != row["entry_point"]:
-        return problem
+        return unfit
     try:
         shapes = [Shape.of([args[i] for args in calls]) for i in range(len(calls[0]))]
         inputs = [literal_call(row["entry_point"], args, shapes) for args in row["plus_input"] or []]
     except (ShapeError, IndexError):
-        return problem
+        return unfit
     compare = _comparison(row)
     open_calls = tuple(OpenCall(call=call, compare=compare, rel_tol=ABS_TOL, abs_tol=ABS_TOL) for call in inputs)
     plus = Plus(
