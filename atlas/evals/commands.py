@@ -37,6 +37,7 @@ class Plan:
     """What to run on: data sets by name, path or URL; where their files may lie; how to sample.
 
     `folder` holds the run; naming it again goes on with it. `limit` takes the first problems of all, `ids` these ones.
+    `leader` is the ranker that the others are compared with, by default the Cost Field or the first baseline.
     """
 
     datasets: tuple[str, ...]
@@ -52,6 +53,7 @@ class Plan:
     max_tokens: int = 768
     seed: int = 0
     limits: Concurrency = field(default_factory=Concurrency)
+    leader: str = ""
 
     def load(self) -> tuple[Dataset, ...]:
         """The data sets. Raises ConfigError where one is missing or altered."""
@@ -104,7 +106,7 @@ async def run_eval(
         plan.asked(llm).write(run.folder)
         return await run_pool(
             run, problems, plan.parts(llm, fingerprinter, sandbox), cost_field, limits=plan.limits, progress=progress,
-            excluded=_unusable(plan, loaded),
+            excluded=_unusable(plan, loaded), leader=plan.leader,
         )
 
 

@@ -27,9 +27,10 @@ from costfield.shards import replace_file
 RESULTS = "results.json"
 
 
-def contenders(field: CostField | None) -> tuple[Contender, ...]:
+def contenders(field: CostField | None, leader: str = "") -> tuple[Contender, ...]:
     """The Cost Field, where there is one, and the baselines beside it. Random choice is computed, not drawn.
 
+    `leader` comes first, which is the one that the others are compared with; without it, the first there is.
     Longest is here and in no setting: it shows what length alone says, and nobody would serve with it.
     """
     rankers = [
@@ -43,12 +44,13 @@ def contenders(field: CostField | None) -> tuple[Contender, ...]:
             name="cost-field", id=field.card.weights_sha256, open=lambda made: CostFieldRanker.open(made, field)
         )
         rankers.insert(0, own)
-    return tuple(rankers)
+    return tuple(sorted(rankers, key=lambda one: one.name != leader))
 
 
 async def run_pool(
     run: Run, problems: Sequence[Problem], parts: Parts, field: CostField | None, *,
     limits: Concurrency | None = None, progress: Progress | None = None, excluded: Sequence[Excluded] = (),
+    leader: str = "",
 ) -> Results:
     """Do what is missing of the run, measure it, and keep `results.json` in its folder.
 
@@ -57,14 +59,14 @@ async def run_pool(
     """
     progress = progress or Progress(total=len(problems))
     outcome = await Stages(run, parts, limits or Concurrency()).all(problems, progress)
-    return await measure(run, replace(outcome, excluded=(*excluded, *outcome.excluded)), field)
+    return await measure(run, replace(outcome, excluded=(*excluded, *outcome.excluded)), field, leader)
 
 
-async def measure(run: Run, outcome: Outcome, field: CostField | None) -> Results:
+async def measure(run: Run, outcome: Outcome, field: CostField | None, leader: str = "") -> Results:
     """Score and measure what a run has graded, and keep rows and results in its folder. Generates and runs nothing."""
     pool = Pool.read(run, outcome.done)
     recorded = RecordedFingerprints.of(run, outcome.done)
-    rows = Rows.of(pool, [await score(run, pool, contender, recorded) for contender in contenders(field)])
+    rows = Rows.of(pool, [await score(run, pool, contender, recorded) for contender in contenders(field, leader)])
     found = summary(
         rows, run.config, provenance(run, recorded.id, field),
         excluded={one.id: one.reason for one in outcome.excluded},

@@ -164,10 +164,12 @@ async def test_every_baseline_is_measured_and_the_results_are_kept(tmp_path: Pat
     found = await measure(run, outcome, None)
     baselines = ["first", "shortest", "log-probability", "agreement", "longest"]
     assert [c.name for c in contenders(None)] == baselines
+    assert [c.name for c in contenders(None, "agreement")][:2] == ["agreement", "first"]
     assert list(found.selection) == [*baselines, "random", "oracle"]
     kept = Results.model_validate_json((tmp_path / "results.json").read_bytes())
     assert kept == found
     assert json.loads(found.model_dump_json())["selection"]["oracle"] == 1.0
+    assert (await measure(run, outcome, None, "agreement")).leader == "agreement", "what the service would choose by"
 
 
 async def test_fingerprints_of_two_kinds_are_refused(tmp_path: Path) -> None:
