@@ -156,6 +156,8 @@ async def _replay(step: Step, script: Replay, execute: Callable[[Step], Awaitabl
                 return told(step, replace(said, message=said.message or tail), spent)
             asking = replace(step, payload={"ops": [[ASK, text] for text in said.expressions]}, expects=None)
             spent.append(await execute(asking))
+            if sum(raw.wall_s for raw in spent) > replay.MAX_SPENT_S:
+                raise MalformedFrame("the script still asks when all of its time is spent")
             result = judge(asking, spent[-1])
             if result.outcome is not Outcome.PASS:
                 return result

@@ -25,6 +25,7 @@ from sandbox.functions import BUILTINS, MODULES
 from sandbox.types import CallCheck
 
 SHOWN = 2_000
+MAX_COUNTED = 10_000_000
 _WARNINGS = threading.Lock()
 _SINGLETONS = (None, True, False, ..., NotImplemented)
 _MODULES = {path.split(".")[0]: path.split(".")[0] for path in MODULES} | {
@@ -134,8 +135,15 @@ def unordered(actual: Any, expected: Any) -> bool:
     """The same elements the same number of times, in any order and any kind of collection."""
     if isinstance(actual, str | bytes) or isinstance(expected, str | bytes):
         raise TypeError("texts are compared in order")
-    one, other = hashable(list(map(_key, actual))), hashable(list(map(_key, expected)))
+    one, other = (hashable(list(map(_key, counted(value)))) for value in (actual, expected))
     return collections.Counter(one) == collections.Counter(other)
+
+
+def counted(value: Any) -> Any:
+    """`value`, unless going through its elements would never end: a range is small however long it is."""
+    if isinstance(value, range) and len(value) > MAX_COUNTED:
+        raise TypeError(f"it has more than {MAX_COUNTED} elements")
+    return value
 
 
 def _key(value: Any) -> Any:
@@ -171,7 +179,7 @@ _COMPARE: dict[str, Callable[[Any, Any], Any]] = {
     "is_not": lambda actual, expected: not is_same(actual, expected),
     "in": lambda actual, expected: actual in expected,
     "not_in": lambda actual, expected: actual not in expected,
-    "any_of": lambda actual, expected: actual in list(expected),
+    "any_of": lambda actual, expected: actual in list(counted(expected)),
     "unordered": unordered,
     "less": operator.lt,
     "less_equal": operator.le,

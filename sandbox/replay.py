@@ -20,7 +20,9 @@ from sandbox.codec import Instance, MalformedFrame, Opaque, Path, Raised, Report
 from sandbox.compare import parse, source
 from sandbox.script import Outline, is_foreign_import, outline, root, runs_unittest, uncalled_tests
 
-MAX_ROUNDS = 40
+MAX_ROUNDS = 200
+MAX_SPENT_S = 60.0
+"""What all rounds of one script may take of the program's time, which its limits bound for each round only."""
 MAX_CODE = 200_000
 
 
@@ -82,15 +84,24 @@ class Replay:
                     keys=tuple(call.decode("latin-1") for call in calls),
                 )
             case ("passed",):
-                return Ended(kind="passed")
+                return self.passed()
             case ("failed", str() as text, int() as line):
                 return Ended(kind="failed", message=text, line=self.line(line))
             case ("raised", (tuple() as names, str() as text, str()), int() as line, str() as whose):
                 message = f"{names[0]}: {text}"
                 return Ended(kind="raised", message=message, line=self.line(line), by_program=whose == "program")
+            case ("endless", str() as reason):
+                return Ended(kind="lost", message=reason)
             case ("unproxied", str() as reason):
                 raise NotProxied(reason)
         raise MalformedFrame("the judge says nothing that is known")
+
+    def passed(self) -> Ended:
+        """Passed, unless the program stopped an iteration: ``all(map(f, ...))`` takes that for the end."""
+        for value in self.values:
+            if isinstance(value, Raised) and "StopIteration" in value.names and "StopIteration" not in self.code:
+                return Ended(kind="raised", message=f"StopIteration: {value.text}", by_program=True)
+        return Ended(kind="passed")
 
     def line(self, number: int) -> str:
         """A line of the script as it ran."""
@@ -98,9 +109,9 @@ class Replay:
         return lines[number - 1].strip() if 0 < number <= len(lines) else ""
 
     def answered(self, need: Need, report: Report) -> Replay:
-        """The next round, with what the program's process reports. Raises NotProxied."""
-        if self.rounds >= MAX_ROUNDS:
-            raise NotProxied(f"it needs answers in more than {MAX_ROUNDS} rounds")
+        """The next round, with what the program's process reports. Raises MalformedFrame."""
+        if self.rounds >= MAX_ROUNDS:  # no reason for a weak judgement: it is the program's answers that lead on and on
+            raise MalformedFrame(f"the script still asks after {MAX_ROUNDS} rounds of answers")
         if len(report.values) != len(need.keys):
             raise MalformedFrame("the answer has not as many values as were asked for")
         answers = [(key, *self.answer(value)) for key, value in zip(need.keys, report.values, strict=True)]
@@ -110,12 +121,13 @@ class Replay:
         """A value of the program as the judge is told of it."""
         if isinstance(value, Raised):
             return "error", list(value.names or ("Exception",)), value.text
-        if isinstance(value, Opaque) and not (isinstance(value, Instance) and value.name in self.classes):
+        if any(isinstance(part, Opaque) and not self.travels(part) for part in _inside(value)):
             return ("object",)
-        for part in _inside(value):
-            if isinstance(part, Opaque) and not (isinstance(part, Instance) and part.name in self.classes):
-                raise NotProxied(f"the program returns {part.reason} inside a collection")
         return "value", objects_source(value)
+
+    def travels(self, value: Opaque) -> bool:
+        """Whether an object is of a class that the script defines, so that it can be made anew there."""
+        return isinstance(value, Instance) and value.name in self.classes
 
 
 def _inside(value: Any) -> list[Any]:

@@ -19,7 +19,8 @@ from sandbox.compare import exception_names
 from sandbox.errors import InvalidCheck
 from sandbox.expressions import CannotEvaluate, Failed, Prepared
 from sandbox.names import NotPure, holds_part, is_stand_in, stand_in
-from sandbox.script import free_names, outline, root, uncalled_tests
+from sandbox.script import free_names, outline, uncalled_tests
+from sandbox.shares import is_input, may_be_run
 from sandbox.split import DO, MUTABLE, TRY, Splitter
 
 MAX_SHOWN = 400
@@ -90,8 +91,10 @@ class _Rewriter(Splitter):
                 raise NotPure(f"line {statement.lineno}: {type(statement).__name__}")
             method(statement)
 
-    def do(self, statement: ast.stmt) -> None:
+    def do(self, statement: ast.Expr | ast.Assign) -> None:
         """Have the guest run a statement. What it is given and can change lives in the guest from then on."""
+        if not may_be_run(statement, self.needs_guest):
+            raise NotPure(f"line {statement.lineno}: the program would be beside {ast.unparse(statement)[:80]}")
         self.emit(DO, self.place(statement))
         given = {name: self.names.host[name] for name in free_names(statement) & set(self.names.host)}
         for name, value in given.items():
@@ -146,7 +149,8 @@ class _Rewriter(Splitter):
         """The last statement of `body` has to raise one of the exceptions `names`."""
         self.block(body[:-1])
         statement = body[-1]
-        if not isinstance(statement, ast.Expr | ast.Assign) or not self.needs_guest(statement):
+        of_guest = isinstance(statement, ast.Expr | ast.Assign) and self.needs_guest(statement)
+        if not of_guest or not is_input(statement.value, self.needs_guest):  # type: ignore[attr-defined]
             raise NotPure(f"line {statement.lineno}: an exception is expected of something that is no call")
         self.emit(TRY, self.place(statement))
         self.asserts.append(Assertion(shown=ast.unparse(statement)[:MAX_SHOWN], indexes=(self.values,), raises=names))
@@ -188,8 +192,6 @@ class _Rewriter(Splitter):
                 return self.inline(function, value)
             if value.func.id == "print" and not self.needs_guest(value):
                 return
-        if not self.needs_guest(value) and root(value) not in self.names.host:
-            raise NotPure(f"line {statement.lineno}: {ast.unparse(value)[:80]}")
         self.do(statement)
 
     def _assign(self, statement: ast.Assign) -> None:
@@ -215,7 +217,7 @@ class _Rewriter(Splitter):
     def _augassign(self, statement: ast.AugAssign) -> None:
         target = statement.target
         if not isinstance(target, ast.Name) or target.id not in self.names.host:
-            return self.do(statement)
+            raise NotPure(f"line {statement.lineno}: it changes what the program made")
         self.refuse_second_name(statement, target.id)
         read = ast.Name(id=target.id, ctx=ast.Load())
         whole = ast.BinOp(left=read, op=statement.op, right=statement.value)

@@ -15,11 +15,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from sandbox.compare import source
-from sandbox.expressions import Prepared, prepare
+from sandbox.expressions import CannotEvaluate, Failed, Prepared, prepare
 from sandbox.functions import BUILTINS, METHOD_NAMES, MODULES
 from sandbox.meter import Meter, unpacker
 from sandbox.names import Names, NotPure, is_stand_in, stand_in
 from sandbox.script import free_names
+from sandbox.shares import KnownParts, is_share
 
 DO, GET, TRY, ASK = 0, 1, 2, 3
 MAX_OPS = 5_000
@@ -81,6 +82,7 @@ class Splitter:
 
     def place(self, node: ast.AST) -> str:
         """Give the guest every name that `node` needs, then `node` itself as source text."""
+        node = self.with_known_parts(node)
         for name in self.free_names(node):
             self.is_guests(name)
             if name in self.names.imports and self.placed.get(name) != self.names.imports[name]:
@@ -91,6 +93,26 @@ class Splitter:
         if not self.names.alias.keys().isdisjoint(self.free_names(node)):
             node = renamed(node, self.names.alias)
         return ast.unparse(node)
+
+    def with_known_parts(self, node: ast.AST) -> ast.AST:
+        """`node` with the values of what is known here in place of the larger things that they are parts of."""
+        if not self.holds_known(node):
+            return node
+        known = KnownParts(self.holds_known, self.evaluated)
+        node = known.visit(copy.deepcopy(node))
+        if isinstance(node, ast.stmt) and any(isinstance(value, MUTABLE) for value in known.values):
+            raise NotPure(f"line {node.lineno}: it calls the program for what that does to a part of something")
+        return copy.deepcopy(node)  # what names a node reads is remembered by node, and these have changed
+
+    def holds_known(self, node: ast.AST) -> bool:
+        return any(name in self.names.host and name not in self.reading for name in self.free_names(node))
+
+    def evaluated(self, node: ast.expr) -> list[Any]:
+        """The value of `node`; none where it needs the guest or is beyond the host."""
+        try:
+            return [] if self.needs_guest(node) else [self.host(node)]
+        except (CannotEvaluate, Failed):
+            return []
 
     def put(self, name: str, value: Any) -> None:
         if name in self.placed and self.placed[name] is value:
@@ -105,6 +127,8 @@ class Splitter:
 
     def guest(self, node: ast.expr, op: int = GET) -> ast.expr:
         """Let the guest compute `node`; the name that stands for its value on the host."""
+        if not is_share(node, self.needs_guest):
+            raise NotPure(f"the program would be beside what judges it: {ast.unparse(node)[:80]}")
         self.emit(op, self.place(node))
         self.values += 1
         return ast.Name(id=stand_in(self.values - 1), ctx=ast.Load())
@@ -127,7 +151,7 @@ class Splitter:
             return self.call(node)
         if isinstance(node, ast.Name | ast.Attribute):
             return self.guest(node)
-        if isinstance(node, ast.Subscript) and not self.is_value(node.value):
+        if isinstance(node, ast.Subscript) and not self.is_value(node.value) and self.needs_guest(node.value):
             return self.guest(node)
         if isinstance(node, ast.ListComp | ast.GeneratorExp | ast.SetComp | ast.DictComp):
             return self.comprehension(node)

@@ -28,7 +28,7 @@ from sandbox.wasm_run import Instance, Job, Ticker
 from sandbox.wasm_runtime import load_module, make_engine
 
 MAX_WAITING = 256
-GUEST, JUDGE = ("encode", "child"), ("testing", "judge")
+GUEST, JUDGE = ("encode", "child"), ("testing", "remote", "judge")
 """Guest modules that every instance loads, and those that only judges need."""
 WARM_UPS = ("typing",)
 """What idle instances import: what programs import most, and it brings collections, functools, re and enum."""

@@ -15,6 +15,7 @@ The frame is one of
     ("failed", text, line)          an assert failed, in this line of the script
     ("raised", error, line, whose)  an exception; `whose` is "program" where a call of the program raised it
     ("unproxied", reason)           the script does with the program what calls by value cannot do
+    ("endless", reason)             the program's answers make the script ask without end
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ import sys
 
 from sandbox.guest import testing
 from sandbox.guest.encode import Encoder, TooLarge, encode
+from sandbox.guest.remote import Pending, Remote, Unknown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,64 +36,8 @@ FILE = "<check>"
 MAX_CALLS = 2_000
 
 
-class Unknown(BaseException):
-    """A value was used that is not known yet."""
-
-
 class Unproxied(BaseException):
     """The script does something that calls by value cannot do."""
-
-
-class Pending:
-    """The result of a call that has not been made yet. Any use raises Unknown."""
-
-    __slots__ = ()
-
-    def __getattr__(self, name: str) -> Any:
-        raise Unknown
-
-
-class Remote:
-    """A name of the program, or an object that lives in its process."""
-
-    def __init__(self, asking: Asking, path: tuple[str, ...]) -> None:
-        self.__dict__.update(_asking=asking, _path=path)
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return self._asking.ask((self._path, args, kwargs))
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):
-            raise AttributeError(name)
-        return Remote(self._asking, (*self._path, name))
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        self._asking.refuse(f"it changes {'.'.join(self._path)}.{name}")
-
-
-_OPERATORS = (
-    "eq ne lt le gt ge bool len iter next contains getitem hash str repr int float index abs neg add radd sub rsub mul "
-    "rmul truediv rtruediv floordiv mod pow and or xor round format enter exit"
-).split()
-
-
-def _use_pending(self: Pending, *args: Any) -> Any:
-    raise Unknown
-
-
-def _use_remote(name: str) -> Callable[..., Any]:
-    def use(self: Remote, *args: Any) -> Any:
-        value = self._asking.ask((self._path,))
-        if isinstance(value, Remote):
-            self._asking.refuse(f"it uses an object of the program: {name}")
-        return getattr(value, name)(*args)
-
-    return use
-
-
-for _name in _OPERATORS:
-    setattr(Pending, f"__{_name}__", _use_pending)
-    setattr(Remote, f"__{_name}__", _use_remote(f"__{_name}__"))
 
 
 class Asking:
@@ -105,9 +51,12 @@ class Asking:
         self.answers = answers
         self.scope = scope
         self.calls: list[bytes] = []
+        self.values: list[bool] = []
+        """Whether a plain value is to be expected of each call, judged by its looks; see `sandbox.split`."""
         self.pending = False
         self.guessed = False
         self.refused = ""
+        self.endless = False
         self.elsewhere: dict[str, list[int]] = {}
         for index in range(len(answers) - 1, -1, -1):
             self.elsewhere.setdefault(answers[index][0], []).append(index)
@@ -124,9 +73,11 @@ class Asking:
     def ask(self, call: tuple[Any, ...]) -> Any:
         """The answer to a call, or Pending. Raises what the program raised."""
         if len(self.calls) >= MAX_CALLS:
+            self.endless = bool(self.answers)  # it is the program's answers that lead on and on
             self.refuse(f"it makes more than {MAX_CALLS} calls")
         written, index = self.written(call), len(self.calls)
         self.calls.append(written)
+        self.values.append(len(call) > 1 and call[0][-1][:1].islower())
         text = written.decode("latin-1")
         found = self.elsewhere.get(text)
         if index < len(self.answers) and self.answers[index][0] == text:
@@ -141,7 +92,7 @@ class Asking:
         if kind == "value":
             return eval(parts[0], {"__make__": self.scope.make})  # the host wrote it, of decoded values
         if kind == "object":
-            return Remote(self, (f"_r{index}",))
+            return Remote(self, (f"_r{index}",), self.values[index])
         raise _exception(*parts)
 
     def written(self, call: tuple[Any, ...]) -> bytes:
@@ -150,6 +101,8 @@ class Asking:
         try:
             out.value(call)
         except TooLarge as error:
+            if self.answers:  # the program may have made it so large
+                raise OverflowError(f"an argument cannot travel: {error}") from None
             self.refuse(f"an argument cannot travel: {error}")
         if out.lossy:
             self.refuse(f"it gives {'.'.join(call[0])} something that is no plain data")
@@ -239,7 +192,7 @@ def _ended(code: str, payload: dict[str, Any]) -> tuple[Any, ...]:
     sys.modules["pytest"] = testing.module(lambda: asking.pending)
     end = _outcome(code, scope)
     if asking.refused:
-        return ("unproxied", asking.refused)
+        return ("endless" if asking.endless else "unproxied", asking.refused)
     return end if asking.complete() else ("need", asking.calls)
 
 

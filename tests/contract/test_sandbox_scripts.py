@@ -41,6 +41,22 @@ STACK = (
 REVERSE = (
     "def f(head):\n    last = None\n    while head:\n        head.next, last, head = last, head, head.next\n    return "
 )
+POINT = """\
+class P:
+    def __init__(self, x):
+        self.x = x
+    def __eq__(self, other):
+        return self.x == other.x
+    def __lt__(self, other):
+        return self.x < other.x
+    def __hash__(self):
+        return hash(self.x)
+    def __len__(self):
+        return self.x
+    def __str__(self):
+        return f"P{self.x}"
+def some(n):
+    return """
 SEED = "import random\nn = random.randint(0, 9)\n"  # keeps a script from being taken apart
 
 # (the script, a right program, a wrong one)
@@ -101,6 +117,24 @@ SCRIPTS = {
         NODES + REVERSE + "last",
         NODES + REVERSE + "head",
     ),
+    "objects of the program, compared": (
+        SEED + "a, b = P(1), P(2)\nassert a == P(1) and a != b\nassert len(b) == 2 and str(a) == 'P1'\n"
+        "assert isinstance(a, P) and not isinstance(3, P)\nassert len({a, b, P(1)}) == 2\n"
+        "assert [p.x for p in sorted([b, a])] == [1, 2]\nassert a is not None and a != None",
+        POINT + "[]",
+        POINT.replace("self.x = x", "self.x = 1") + "[]",
+    ),
+    "objects of the program, in a list": (
+        SEED + "found = some(3)\nassert len(found) == 3 and found[1].x == 1\nassert [p.x for p in found] == [0, 1, 2]\n"
+        "for p in found:\n    assert p.x < 3",
+        POINT + "[P(x) for x in range(n)]",
+        POINT + "[P(1) for x in range(n)]",
+    ),
+    "attributes that the script sets": (
+        SEED + "p = P(1)\np.x = 5\nassert p.x == 5 and str(p) == 'P5'",
+        POINT + "[]",
+        POINT.replace("P{self.x}", "P1") + "[]",
+    ),
     "sets in any order": (
         SEED + "for word in {'a', 'b', 'c', 'd'}:\n    assert f(word) == 2 * word",
         DOUBLE,
@@ -154,6 +188,56 @@ async def test_a_judge_apart_cannot_be_fooled(sandbox: Sandbox, name: str) -> No
     verdict = await judge(sandbox, FORGERIES[name], check)
     assert not verdict.passed
     assert (await judge(sandbox, NODES + REVERSE + "last", check)).passed
+
+
+YES = """\
+class Yes:
+    def __init__(self, *args, **named): pass
+    __eq__ = __lt__ = __le__ = __gt__ = __ge__ = __contains__ = lambda self, other: True
+    __ne__ = lambda self, other: False
+    __add__ = __radd__ = __sub__ = __rsub__ = __mod__ = __abs__ = lambda self, *other: 0
+    __bool__ = startswith = issubset = __instancecheck__ = lambda self, *other: True
+    __hash__ = __index__ = __int__ = __len__ = lambda self: 4
+    __iter__ = lambda self: iter([Yes(), Yes()])
+    __getitem__ = __getattr__ = __call__ = lambda self, *args: Yes()
+P = S = Yes
+f = some = lambda *args: Yes()
+"""
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+@pytest.mark.parametrize("wrapped", ["Yes()", "[Yes(), Yes()]"])
+async def test_an_object_that_equals_everything_passes_no_script(sandbox: Sandbox, name: str, wrapped: str) -> None:
+    """Nor does it bring about a weak judgement, where it would be beside the script."""
+    verdict = await judge(sandbox, YES + f"f = some = lambda *args: {wrapped}\n", AssertCheck(code=SCRIPTS[name][0]))
+    assert not verdict.passed
+    assert verdict.integrity == "strong"
+
+
+ENDINGS = {
+    "the end of an iteration": (
+        "def one(x):\n    return f(x) == 2 * x\nassert all(map(one, [1, 2]))",
+        "def f(x):\n    raise StopIteration",
+        Outcome.ERROR,
+    ),
+    "one more question, for ever": (
+        SEED + "x = 1\nwhile x < 100:\n    x = f(x)\nassert x == 128",
+        "def f(x):\n    return 1",
+        Outcome.NO_VERDICT,
+    ),
+    "an argument that is too large": (
+        SEED + "assert f([f(1)] * 1_000) == 4",
+        "def f(x):\n    return 4 if type(x) is list else 'x' * 100_000",
+        Outcome.FAIL,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ENDINGS)
+async def test_a_program_cannot_choose_how_it_is_judged(sandbox: Sandbox, name: str) -> None:
+    code, source, outcome = ENDINGS[name]
+    verdict = await judge(sandbox, source, AssertCheck(code=code))
+    assert (verdict.outcome, verdict.integrity) == (outcome, "strong"), verdict
 
 
 async def test_what_must_run_beside_the_program_is_called_weak(sandbox: Sandbox) -> None:

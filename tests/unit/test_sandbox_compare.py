@@ -184,3 +184,10 @@ def test_source_of_what_has_none() -> None:
 def test_shown_values_are_short() -> None:
     for value in ("x" * 10**6, list(range(10**6)), 1 << 10**7, [[0] * 1000] * 1000, {"a" * 10**5: "b" * 10**5}):
         assert 10 < len(show(value)) < 2_100
+
+
+@pytest.mark.parametrize("size", [10**9, 10**30])
+def test_a_range_that_is_longer_than_it_looks_is_not_gone_through(size: int) -> None:
+    for compare, expected, actual in (("unordered", "[1, 2]", range(size)), ("any_of", f"range({size})", 1)):
+        with pytest.raises((TypeError, OverflowError)):
+            holds(CallCheck(call="f()", expected=expected, compare=compare), actual)  # type: ignore[arg-type]

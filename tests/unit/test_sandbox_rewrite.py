@@ -299,3 +299,46 @@ def test_star_imports_bind_what_they_bind() -> None:
     code = imports + "def check(c):\n    assert abs(c(1)) == inf\ncheck(f)"
     assert outline(code).helpers == frozenset()
     assert verdicts(rewrite(code), [float("-inf")]) == [True]
+
+
+BESIDE = {
+    "a comparison on its way to a variable": "ok = f(2) == 4\nassert ok",
+    "a comparison in a tuple": "ok, n = f(2) == 4, 1\nassert ok",
+    "a comparison with an annotation": "ok: bool = f(2) == 4\nassert ok",
+    "a comparison as an argument": "def check(ok):\n    assert ok\ncheck(f(2) == 4)",
+    "a comparison that is counted": "n = 0\nfor x, y in [(1, 2), (2, 4)]:\n    n += f(x) == y\nassert n == 2",
+    "a comparison given to the program": "assert f(f(2) == 4)",
+    "all of some comparisons": "ok = all(f(x) == y for x, y in [(1, 2), (2, 4)])\nassert ok",
+    "a closeness": "import math\nok = math.isclose(f(2), 4.5)\nassert ok",
+    "a difference": "d = f(2)\nd -= 4\nassert d == 0",
+    "something printed": "print(f(2), 4)\nassert f(2) == 4",
+    "a wanted list that is made step by step": "wanted = [1]\nwanted.append(4)\nassert f(2) == wanted",
+    "a wanted list that is changed": "wanted = [1, 2]\nwanted[1] = 4\nassert f(2) == wanted",
+    "results that are collected": "found = []\nfound.append(f(2))\nassert found == [4]",
+}
+
+
+@pytest.mark.parametrize("name", BESIDE)
+def test_nothing_that_judges_runs_beside_the_program(name: str) -> None:
+    with pytest.raises(NotPure):
+        rewrite(BESIDE[name])
+
+
+@pytest.mark.parametrize(
+    ("code", "wanted"),
+    [
+        ("case = {'in': 2, 'out': 'canary'}\nassert f(case['in']) == case['out']", ["f(2)"]),
+        ("for case in [([2], 'canary'), ([3], 'canary')]:\n    assert f(*case[0]) == case[1]", ["f(*[2])", "f(*[3])"]),
+        ("cases = [(2, 'canary')]\nassert f(max(cases[0][0], 1), x=[cases[0][0]]) == cases[0][1]", ["f(2, x=[2])"]),
+        ("d = {4: 'canary'}\nassert d[f(2)] == 'canary'", ["f(2)"]),
+    ],
+)
+def test_of_a_case_only_the_input_is_sent(code: str, wanted: list[str]) -> None:
+    script = rewrite(code)
+    assert asked(script) == wanted
+    assert "canary" not in str(script.ops)
+
+
+def test_a_part_that_may_be_changed_in_place_is_not_sent_as_a_copy() -> None:
+    with pytest.raises(NotPure, match="a part of something"):
+        rewrite("data = [[3, 1]]\nf(data[0])\nassert data[0] == [1, 3]")
