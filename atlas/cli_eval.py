@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import anyio
 import typer
 
-from atlas import cli_reports, cli_samples, console, settings, wiring
+from atlas import cli_policy, cli_reports, cli_samples, console, settings, wiring
 from atlas import cli_shared as shared
 from atlas.evals import commands
 from atlas.evals.results import Results, table
@@ -23,6 +24,7 @@ eval_app.command("view")(cli_reports.eval_view)
 eval_app.command("grade")(cli_samples.eval_grade)
 eval_app.command("rank")(cli_samples.eval_rank)
 eval_app.command("export")(cli_samples.eval_export)
+eval_app.command("policy")(cli_policy.eval_policy)
 
 
 @eval_app.command("run")
@@ -71,7 +73,8 @@ def _go(config: settings.Settings, plan: commands.Plan, as_json: bool) -> None:
             console.say(f"{chosen} stands for the service's choice: {why}")
             if chosen == "cost-field":
                 field = wiring.open_field(config.cost_field, fingerprinter)
-            return await commands.run_eval(plan, llm, fingerprinter, sandbox, field, progress_to=sys.stderr)
+            asked = replace(plan, leader=chosen)
+            return await commands.run_eval(asked, llm, fingerprinter, sandbox, field, progress_to=sys.stderr)
 
     _show(anyio.run(work), as_json)
 

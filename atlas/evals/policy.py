@@ -24,6 +24,7 @@ from costfield.siblings import Siblings
 from sandbox.types import Frozen
 
 F64 = npt.NDArray[np.float64]
+Sees = Literal["all", "visible"]
 BASELINE = "fixed k, one run"
 RUN_PRICES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.4)
 HANDED_OUT = (Status.VERIFIED, Status.UNCHECKED)
@@ -57,7 +58,7 @@ class PolicyComparison(Frozen):
     schema_version: Literal[1] = 1
     problems: int
     k: int
-    sees: Literal["all", "visible"]
+    sees: Sees
     run_price: float
     token_price: float
     siblings: Siblings
@@ -105,7 +106,7 @@ def contestants(k: int, own: ExpectedCost) -> tuple[Contestant, ...]:
 
 async def compare_policies(
     pool: Sequence[Recorded], k: int, contenders: Sequence[Contestant], own: ExpectedCost, *,
-    sees: Literal["all", "visible"] = "all",
+    sees: Sees = "all",
 ) -> PolicyComparison:
     """Play every contestant on every problem; the first is what the others are held against, at the prices of `own`.
 
@@ -122,7 +123,7 @@ async def compare_policies(
     )
 
 
-async def play(recorded: Recorded, k: int, contestant: Contestant, *, sees: Literal["all", "visible"]) -> Played:
+async def play(recorded: Recorded, k: int, contestant: Contestant, *, sees: Sees) -> Played:
     """One problem under one policy: the solver itself, on the pool's completions and verdicts."""
     seen = recorded.passed if sees == "all" else recorded.shown
     solver = Solver(

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from atlas import extract
 from atlas.errors import ConfigError
 from atlas.evals.fingerprints import read_fingerprints
 from atlas.evals.parts import read_rows
@@ -24,6 +25,7 @@ from atlas.types import Completion, Task
 from costfield.data import Examples, kfold
 from costfield.field import CostField
 from costfield.shards import load_examples
+from costfield.siblings import Siblings
 from costfield.train import fit, select_columns
 from sandbox.types import Outcome
 
@@ -32,7 +34,8 @@ def run_pool(run: Run, problems: Sequence[Problem], field: CostField) -> list[Re
     """The graded problems of a run. Raises ConfigError where the field was trained on one of them."""
     if seen := sorted({problem.id for problem in problems} & set(field.card.data.problems)):
         raise ConfigError(f"the Cost Field was trained on {seen[0]}: compare policies on problems it has not seen")
-    return [_of_run(run, entry, field) for entry in Pool.read(run, problems).entries]
+    graded = [problem for problem in problems if run.path("grades", problem).exists()]
+    return [_of_run(run, entry, field) for entry in Pool.read(run, graded).entries if entry.candidates]
 
 
 def _of_run(run: Run, entry: Pooled, field: CostField) -> Recorded:
@@ -49,6 +52,22 @@ def _of_run(run: Run, entry: Pooled, field: CostField) -> Recorded:
         passed={grade.digest: grade.passed for grade in entry.grades},
         shown={g.digest: g.passed or (g.failed is not None and g.failed >= visible) for g in entry.grades},
     )
+
+
+async def siblings(pool: Sequence[Recorded], field: CostField) -> Siblings:
+    """How siblings vary, for a field whose card does not say, from the problems that it was trained on, out of fold.
+
+    Raises ConfigError for a pool of other problems: what is measured there must not be learned there.
+    """
+    if {one.task.id for one in pool} - set(field.card.data.problems):
+        raise ConfigError("this Cost Field does not say how siblings vary; train it again with this version")
+    rows = []
+    for number, one in enumerate(pool):
+        for ranked in await one.ranker.rank(one.task, extract.candidates(one.task, one.completions)):
+            if ranked.p_pass is not None:
+                rows.append((ranked.p_pass, one.passed[ranked.candidate.digest], number))
+    p_pass, passed, problem = zip(*rows, strict=True)
+    return Siblings.fit(p_pass, passed, problem)
 
 
 def labelled_pool(folder: Path, field: CostField) -> list[Recorded]:

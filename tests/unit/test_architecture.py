@@ -25,7 +25,7 @@ MAY_IMPORT = {
 COMPOSES = {"atlas/cli.py"}
 """The command line starts the service, so it stands above the packages that it lies in."""
 
-COMMANDS = ("cli", "cli_costfield", "cli_eval", "cli_label", "cli_reports", "cli_samples", "cli_shared")
+COMMANDS = ("cli", "cli_costfield", "cli_eval", "cli_label", "cli_policy", "cli_reports", "cli_samples", "cli_shared")
 TOPMOST = {"atlas.wiring", *(f"atlas.{name}" for name in COMMANDS)}
 MAY_USE_TOPMOST = {f"atlas/{name}.py" for name in COMMANDS}
 
