@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +13,20 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
-from atlas import cli_shared, console, settings
+from atlas import console, settings
 from atlas.cli import app
 from atlas.errors import ConfigError
 from atlas.wiring import open_field
+from costfield import train as training
+from costfield.card import Gate
+from costfield.config import TrainConfig
+from costfield.data import Examples
+from costfield.ensemble import Ensemble, Estimates
 from costfield.field import CostField
-from costfield.shards import MANIFEST, append_shard, load_examples, read_manifest
+from costfield.renaming import Twins
+from costfield.shards import MANIFEST, append_shard, load_examples
 from costfield.train import train
-from tests.support.evals import HashFingerprinter, MarkedSandbox, ScriptedLLM, lines
+from tests.support.evals import HashFingerprinter
 from tests.support.labelled import QUICK, labelled
 
 
@@ -177,65 +184,72 @@ def test_costfield_train_refuses_and_overwrites_nothing(name: str, field: Path, 
     assert done.stdout == "" and contents(tmp_path) == before
 
 
-def test_costfield_train_saves_nothing_that_fails_a_gate(field: Path, tmp_path: Path) -> None:
-    one_per_problem = np.repeat(labelled(problems=60, siblings=1).embeddings, 6, axis=0)
-    dead = labelled(problems=60, embeddings=one_per_problem, scalars=np.zeros((360, 1)), scalar_names=("chars",))
-    append_shard(tmp_path / "data", dead)
+def both_sides(monkeypatch: pytest.MonkeyPatch, data: Path) -> None:
+    """A split by candidate: each third row is held out, whatever problem it answers."""
+
+    def by_row(rows: Examples, folds: int, seed: int) -> Iterator[tuple[Any, Any]]:
+        turn = np.arange(len(rows)) % folds
+        yield from ((np.flatnonzero(turn != fold), np.flatnonzero(turn == fold)) for fold in range(folds))
+
+    monkeypatch.setattr(training, "kfold", by_row)
+
+
+def leaking_difficulty(monkeypatch: pytest.MonkeyPatch, data: Path) -> None:
+    """A difficulty head that sees a little of the candidate."""
+    honest = training.cross_validate
+
+    def leaky(rows: Examples, config: TrainConfig) -> Estimates:
+        says = honest(rows, config)
+        return replace(says, task_logit=says.task_logit + 1e-9 * rows.embeddings[:, 0])
+
+    monkeypatch.setattr(training, "cross_validate", leaky)
+
+
+def leaking_labels(monkeypatch: pytest.MonkeyPatch, data: Path) -> None:
+    """Labels that reach what is costed. Identical siblings with other labels would be noticed before."""
+    honest = Ensemble.estimate
+    monkeypatch.setattr(training.gates, "identical_are_tied", lambda *_: Gate(name="left out", detail=""))
+    monkeypatch.setattr(
+        Ensemble, "estimate", lambda self, rows: replace(says := honest(self, rows), cost=says.cost - 9 * rows.passed)
+    )
+
+
+def names_that_matter(monkeypatch: pytest.MonkeyPatch, data: Path) -> None:
+    """Candidates whose fingerprints say the opposite once their variables are renamed."""
+    some = load_examples(data).take(np.arange(6 * 50))
+    vectors = np.array(some.embeddings)
+    vectors[:, 0] *= -1
+    Twins(written=some, exchanged=replace(some, embeddings=vectors)).save(data)
+
+
+def dead(monkeypatch: pytest.MonkeyPatch, data: Path) -> None:
+    one_per_problem = np.repeat(labelled(problems=120, siblings=1).embeddings, 6, axis=0)
+    shutil.rmtree(data)
+    append_shard(data, labelled(embeddings=one_per_problem, scalars=np.zeros((720, 1)), scalar_names=("chars",)))
+
+
+BROKEN = {
+    both_sides: "problems are on both sides of a split",
+    leaking_difficulty: "the difficulty head tells siblings apart",
+    leaking_labels: "a label leaks into the features or across the split",
+    names_that_matter: "the field reads names, not programs",
+    dead: "it is dead",
+}
+
+
+@pytest.mark.parametrize("spoil", BROKEN, ids=lambda spoil: spoil.__name__)
+def test_costfield_train_saves_nothing_that_fails_a_gate(
+    spoil: Callable[[pytest.MonkeyPatch, Path], None], field: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append_shard(tmp_path / "data", labelled())
+    (tmp_path / "quick.json").write_text(QUICK.model_dump_json())
+    spoil(monkeypatch, tmp_path / "data")
     before = contents(tmp_path)
-    done = atlas("costfield", "train", tmp_path / "data", "--out", field)
-    assert done.exit_code == 8 and "it is dead" in done.stderr
-    assert contents(tmp_path) == before
+    done = atlas("costfield", "train", tmp_path / "data", "--out", field, "--recipe", tmp_path / "quick.json")
+    assert done.exit_code == 8 and BROKEN[spoil] in done.stderr, done.stderr
+    assert done.stdout == "" and contents(tmp_path) == before
 
 
 def test_costfield_artifact_for_another_model_is_refused_at_start(field: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="'fp1-test', but 'fp-test' is what there is"):
         open_field(field, HashFingerprinter())  # type: ignore[arg-type]
-
-
-# ---- labelling ------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def laboratory(monkeypatch: pytest.MonkeyPatch) -> ScriptedLLM:
-    llm = ScriptedLLM()
-
-    @asynccontextmanager
-    async def parts(config: settings.Settings) -> AsyncIterator[Any]:
-        yield llm, HashFingerprinter(), MarkedSandbox()
-
-    monkeypatch.setattr(cli_shared, "parts", parts)
-    return llm
-
-
-def tasks(path: Path, *names: str) -> Path:
-    hidden = [{"kind": "call", "call": "f(9)", "expected": "9"}]
-    return lines([{"id": name, "prompt": f"Write {name}.", "hidden": hidden} for name in names], path)
-
-
-def test_costfield_labels_of_own_problems(laboratory: ScriptedLLM, tmp_path: Path) -> None:
-    mine = tasks(tmp_path / "mine.jsonl", "a", "b")
-    done = atlas("label", "--problems", mine, "--out", tmp_path / "labelled", "-k", "4", "--json")
-    assert done.exit_code == 0, done.stderr
-    assert json.loads(done.stdout) == {"problems": 2, "excluded": 0, "troubles": 0, "out": str(tmp_path / "labelled")}
-    assert read_manifest(tmp_path / "labelled").purpose == "training"
-    assert len(load_examples(tmp_path / "labelled")) == 8
-    again = atlas("label", mine, "--out", tmp_path / "labelled", "-k", "4")
-    assert again.exit_code == 0 and len(laboratory.asked) == 2
-
-
-def test_costfield_pools_are_made_on_purpose_and_never_trained_on(laboratory: ScriptedLLM, tmp_path: Path) -> None:
-    mine, out = tasks(tmp_path / "mine.jsonl", "a", "b"), tmp_path / "labelled"
-    guarded = atlas("label", "--problems", mine, "--guard", mine, "--out", out, "-k", "4")
-    assert guarded.exit_code == 8 and "2 problems, a among them, are kept for measuring" in guarded.stderr
-    assert "--pool" in guarded.stderr and not laboratory.asked
-    assert atlas("label", "--problems", mine, "--out", out, "-k", "4", "--pool").exit_code == 0
-    assert read_manifest(out).purpose == "evaluation" and len(load_examples(out)) == 8
-    refused = atlas("costfield", "train", out, "--out", tmp_path / "field")
-    assert refused.exit_code == 8 and "is an evaluation pool" in refused.stderr
-    mixed_up = atlas("label", "--problems", mine, "--out", out, "-k", "4")
-    assert mixed_up.exit_code == 8 and "holds problems labelled for evaluation" in mixed_up.stderr
-
-
-def test_costfield_label_says_which_problems_it_wants(laboratory: ScriptedLLM, tmp_path: Path) -> None:
-    done = atlas("label", "--out", tmp_path / "labelled")
-    assert done.exit_code == 2 and "--problems mine.jsonl" in done.stderr
