@@ -16,6 +16,7 @@ from typer.testing import CliRunner, Result
 from atlas import console, settings
 from atlas.cli import app
 from atlas.errors import ConfigError
+from atlas.fingerprint import ModelFingerprinter
 from atlas.wiring import open_field
 from costfield import train as training
 from costfield.card import Gate
@@ -26,7 +27,7 @@ from costfield.field import CostField
 from costfield.renaming import Twins
 from costfield.shards import MANIFEST, append_shard, load_examples
 from costfield.train import train
-from tests.support.evals import HashFingerprinter
+from tests.support.evals import ScriptedLLM
 from tests.support.labelled import QUICK, labelled
 
 
@@ -251,5 +252,5 @@ def test_costfield_train_saves_nothing_that_fails_a_gate(
 
 
 def test_costfield_artifact_for_another_model_is_refused_at_start(field: Path, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="'fp1-test', but 'fp-test' is what there is"):
-        open_field(field, HashFingerprinter())  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match=r"'fp1-test', but 'fp\d-states-\w+' is what there is; use a field"):
+        open_field(field, ModelFingerprinter.best(ScriptedLLM()))
