@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from costfield.quantise.rotation import Kind, fastest
 
-CODEC_VERSION: Literal[1] = 1
+CODEC_VERSION: Literal[1] = 1  # another as soon as bytes that are stored would mean another vector
 Name = Literal["float", "scalar", "eden", "product", "polar"]
 WIDTHS: dict[Name, tuple[int, ...]] = {
     "float": (32, 16),

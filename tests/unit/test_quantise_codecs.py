@@ -13,7 +13,7 @@ from costfield.errors import InvalidExamples
 from costfield.quantise import codebook
 from costfield.quantise.columns import row_ids
 from costfield.quantise.draws import normal, signs, uniform, words
-from costfield.quantise.quantiser import Quantiser, quantiser
+from costfield.quantise.quantiser import Codes, Quantiser, quantiser
 from costfield.quantise.rotation import Rotation, dense_width, fastest
 from costfield.quantise.scalar import pack, packed_width, unpack
 from costfield.quantise.spec import WIDTHS, CodecSpec, Name
@@ -180,6 +180,28 @@ def test_quantised_stores_of_today_will_be_read_tomorrow() -> None:
     turned = Rotation.of(12, 7, "dense")(first[:, :12])[0, :3]
     assert turned == pytest.approx([-0.4191634, -0.2629169, -0.2587412])
     assert row_ids(["a", "a"], [0, 1]).tolist() == [509587692978104496, 6966089651946105093]
+
+
+@pytest.mark.parametrize(
+    ("name", "bits", "dither", "begins"),
+    [
+        ("scalar", 8, False, [-0.31511, 0.03099, -0.09322]),
+        ("scalar", 4, False, [-0.59246, 0.31954, 0.01628]),
+        ("scalar", 3, False, [0.4043, -0.00825, 0.19321]),
+        ("scalar", 1, False, [0.67835, -0.75007, -0.44178]),
+        ("scalar", 8, True, [-0.73631, -0.07088, -1.12496]),
+        ("product", 3, False, [0.24615, 1.25195, 0.57397]),
+        ("polar", 3, False, [1.28532, 0.72792, 0.74943]),
+    ],
+)
+def test_quantised_bytes_mean_the_same_vector_for_ever(
+    name: Name, bits: int, dither: bool, begins: list[float]
+) -> None:
+    """Where this fails for a reason, `CODEC_VERSION` has to change with it."""
+    codec = quantiser(CodecSpec.of(bits, 128, name=name, seed=7, dither=dither), 128)
+    code = (np.arange(codec.coder.width) * 37 % 256).astype(np.uint8)[None]
+    codes = Codes(code=code, scale=np.array([10], np.float32), centre=None, ids=np.array([5], np.uint64))
+    assert codec.decode(codes)[0, :3] == pytest.approx(begins, abs=2e-5)
 
 
 # ---- levels and bytes -----------------------------------------------------------------------------------------------
