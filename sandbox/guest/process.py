@@ -1,6 +1,7 @@
 """Makes the process that a step runs in: fresh, without privileges, with nothing of the supervisor's at hand.
 
-It is made before it is needed: a *spare* waits, stripped and warm, for the request that it will serve.
+It is made before it is needed: a *spare* waits, stripped and warm, for the request that it will serve. What the
+supervisor imports, every process inherits and has to give back at its end, so it imports little: no dataclasses here.
 """
 
 from __future__ import annotations
@@ -15,9 +16,7 @@ import select
 import signal
 import struct
 import sys
-import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from sandbox.guest.loader import read_exactly
@@ -40,15 +39,15 @@ def f(x: List[float], *, y: str = "") -> dict:
 """
 
 
-@dataclass
 class Job:
-    """What a forked child is born with."""
+    """What a forked child is born with: descriptors."""
 
-    host_in: int
-    orders: int
-    out: int
-    err: int
-    result: int
+    def __init__(self, host_in: int, orders: int, out: int, err: int, result: int) -> None:
+        self.host_in = host_in
+        self.orders = orders
+        self.out = out
+        self.err = err
+        self.result = result
 
 
 class Born(BaseException):
@@ -59,13 +58,13 @@ class Born(BaseException):
         self.job = job
 
 
-@dataclass
 class Spare:
     """A child that waits for its order. `pipes` are what it will write: stdout, stderr and result."""
 
-    pid: int
-    orders: int
-    pipes: list[int]
+    def __init__(self, pid: int, orders: int, pipes: list[int]) -> None:
+        self.pid = pid
+        self.orders = orders
+        self.pipes = pipes
 
     def go(self, body_size: int, cpu_s: float) -> None:
         """Have it read its request's body from the host's pipe and run."""
@@ -108,7 +107,7 @@ def become(job: Job, run_step: Step, warm_up: Callable[[], None]) -> NoReturn:
     except EOFError:
         pass  # the supervisor is gone
     except BaseException:  # noqa: BLE001  nothing may escape into a second supervisor
-        traceback.print_exc()
+        sys.__excepthook__(*sys.exc_info())
         sys.stderr.flush()
     finally:
         os._exit(code)

@@ -6,7 +6,6 @@ import os
 import select
 import signal
 import time
-from dataclasses import dataclass, field
 
 from sandbox.guest.cgroup import Counters
 
@@ -22,13 +21,13 @@ class HostGone(Exception):
     """The host closed our standard input: nobody waits for an answer any more."""
 
 
-@dataclass
 class Sink:
     """One pipe from the child, and what came out of it. More than `cap` bytes is over the limit."""
 
-    fd: int
-    cap: int
-    data: bytearray = field(default_factory=bytearray)
+    def __init__(self, fd: int, cap: int) -> None:
+        self.fd = fd
+        self.cap = cap
+        self.data = bytearray()
 
     def pump(self) -> bool:
         """Read once; False where there was nothing to read now or ever."""
@@ -59,16 +58,16 @@ class Sink:
         return bytes(self.data[:half]) + gap + bytes(self.data[-half:])
 
 
-@dataclass
 class End:
     """How the child ended. `limit` is the limit that we killed it for, if any."""
 
-    limit: str = ""
-    status: int = 0
-    cpu_s: float = 0.0
-    wall_s: float = 0.0
-    peak_kb: int = 0
-    started: bool = False
+    def __init__(self) -> None:
+        self.limit = ""
+        self.status = 0
+        self.cpu_s = 0.0
+        self.wall_s = 0.0
+        self.peak_kb = 0
+        self.started = False
 
 
 class Watch:
