@@ -162,8 +162,8 @@ def main(config: dict[str, Any]) -> None:
 
     `config`: "language", "max_life_s", "address_space" (bytes, or None) and "preload" (names of modules).
     """
-    if not all(os.path.ismount(place) for place in wipe.PLACES):
-        raise SystemExit(f"{wipe.PLACES} are emptied after each step, so they must be mounts of this container's own")
+    if not all(os.path.ismount(place) for place in wipe.OURS):
+        raise SystemExit(f"{wipe.OURS} are emptied after each step, so they must be mounts of this container's own")
     process.guard_supervisor()
     signal.alarm(config["max_life_s"])
     if config["address_space"]:

@@ -5,7 +5,11 @@ from __future__ import annotations
 import os
 import stat
 
-PLACES = ("/box", "/dev/shm")
+OURS = ("/box", "/dev/shm")
+"""Mounts that every container has."""
+THEIRS = ("/dev/mqueue", "/tmp")
+"""Mounts that an engine may bring along: message queues, which are files too, and gVisor's own /tmp."""
+PLACES = (*OURS, *filter(os.path.ismount, THEIRS))
 
 
 def is_clean() -> bool:

@@ -164,14 +164,15 @@ os.chmod("/box/run/closed", 0)
 os.symlink("/etc/passwd", "/box/link")
 open("/dev/shm/left", "w").close()
 open("/tmp/left", "w").close()
+os.close(os.open("/dev/mqueue/left", os.O_CREAT | os.O_RDWR))
 print("held")
 """
     look = """import os
-print(sorted(os.listdir("/box")), os.listdir("/box/run"), os.listdir("/dev/shm"), os.getcwd())
+print(sorted(os.listdir("/box")), os.listdir("/box/run"), os.listdir("/dev/shm"), os.listdir("/dev/mqueue"), os.getcwd())
 """
     for _ in range(2):
         assert (await stdio(sandbox, write)).passed
-        assert (await stdio(sandbox, look, stdout="['run'] [] [] /box/run")).passed
+        assert (await stdio(sandbox, look, stdout="['run'] [] [] [] /box/run")).passed
 
 
 async def test_a_full_disk_is_the_program_s_error_and_the_next_run_has_room(sandbox: DockerSandbox) -> None:

@@ -110,7 +110,7 @@ def test_counters_of_both_cgroup_versions(
 def test_the_supervisor_refuses_to_empty_places_that_are_no_mounts(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(wipe, "PLACES", (str(tmp_path),))
+    monkeypatch.setattr(wipe, "OURS", (str(tmp_path),))
     with pytest.raises(SystemExit, match="must be mounts"):
         supervisor.main({})
 
