@@ -118,9 +118,9 @@ def test_gvisor_holds_and_says_so() -> None:
         async with await DockerSandbox.start(DockerSettings(warm=0, runtime="runsc")) as sandbox:
             verdict = await sandbox.run(Program(source="print(6 * 7)"), [StdioCheck(stdout="42")], Limits())
             assert verdict.passed and verdict.isolation == "docker+gvisor"
-            look = "import os\n    kept = os.path.exists('/tmp/kept')\n    open('/tmp/kept', 'w').close()\n    return kept"
+            look = "kept = os.path.exists('/tmp/kept'); open('/tmp/kept', 'w').close(); return kept"
             forgets = [CallCheck(call="f()", expected="False")] * 2  # gVisor brings a /tmp of its own
-            assert (await sandbox.run(Program(source=f"def f():\n    {look}\n"), forgets, Limits())).passed
+            assert (await sandbox.run(Program(source=f"import os\ndef f(): {look}\n"), forgets, Limits())).passed
             greedy = Program(source="x = []\nwhile True: x.append(b'x' * 2**20)")
             assert (await sandbox.run(greedy, [], Limits(wall_s=60, cpu_s=60))).outcome is Outcome.OOM
 
