@@ -31,7 +31,7 @@ ORDER = struct.Struct(">Id")
 MAX_FD = 256
 PR_SET_DUMPABLE, PR_SET_CHILD_SUBREAPER = 4, 36
 NULL_FD = 0
-IDLE_S = 0.003
+IDLE_S = 0.001
 """Where no order comes for this long, nobody is in a hurry, and there is time to warm up for it."""
 WARM_UP = """from typing import List
 def f(x: List[float], *, y: str = "") -> dict:
