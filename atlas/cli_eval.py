@@ -25,6 +25,7 @@ eval_app.command("grade")(cli_samples.eval_grade)
 eval_app.command("rank")(cli_samples.eval_rank)
 eval_app.command("export")(cli_samples.eval_export)
 eval_app.command("policy")(cli_policy.eval_policy)
+eval_app.command("loop")(cli_policy.eval_loop)
 
 
 @eval_app.command("run")

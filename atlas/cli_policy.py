@@ -1,7 +1,9 @@
-"""`atlas eval policy`: what the policy would have solved and paid, on candidates that were recorded."""
+"""`atlas eval policy` and `atlas eval loop`: what the loop solves and pays, on recorded candidates and for real."""
 
 from __future__ import annotations
 
+import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -9,14 +11,17 @@ import anyio
 import typer
 
 from atlas import cli_shared as shared
-from atlas import console, settings
+from atlas import console, settings, wiring
 from atlas.errors import ConfigError
-from atlas.evals import policy_pools
+from atlas.evals import commands, policy_pools
+from atlas.evals.loop_results import LoopResults
+from atlas.evals.loop_results import table as loop_table
 from atlas.evals.policy import PolicyComparison, Sees, compare_policies, contestants, table
 from atlas.evals.replayed import Recorded
 from atlas.evals.resume import stored_plan
 from atlas.evals.run import Run
 from atlas.policy import ExpectedCost
+from atlas.solver import Warming
 from costfield.field import CostField, read_card
 from costfield.shards import MANIFEST
 
@@ -34,6 +39,33 @@ def eval_policy(
     console.say("playing; for shards that the Cost Field was trained from, its recipe is fitted anew for each fold …")
     found = anyio.run(_compare, config, folder, sees)
     console.say(table(found))
+    if as_json:
+        console.put(found.model_dump(mode="json"))
+
+
+@console.guarded
+def eval_loop(
+    folder: Annotated[Path, typer.Argument(help="Folder of a run that `atlas eval run` began.")],
+    limit: shared.Limit = None,
+    as_json: shared.Json = False,
+) -> None:
+    """Play the loop as a user gets it on the run's problems, the first round with the run's own candidates.
+
+    Only visible checks reach it; what it hands out is judged by all of them. The same command goes on where it was.
+    """
+    config = settings.load()
+    plan = stored_plan(folder, cache=config.cache)
+    plan = plan if limit is None else replace(plan, limit=limit)
+
+    async def work() -> LoopResults:
+        async with shared.parts(config) as (_, fingerprinter, sandbox):
+            solver, because = wiring.compose(config, fingerprinter, sandbox)
+            console.say(f"policy {solver.policy.name}: {because}")
+            as_run = replace(solver, temperature=Warming(start=plan.temperature), max_tokens=plan.max_tokens)
+            return await commands.run_loops(plan, as_run, fingerprinter, sandbox, progress_to=sys.stderr)
+
+    found = anyio.run(work)
+    console.say(loop_table(found))
     if as_json:
         console.put(found.model_dump(mode="json"))
 

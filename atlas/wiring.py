@@ -163,19 +163,26 @@ def choose_policy(settings: Settings, ranker: Ranker) -> tuple[Policy, str]:
     return policy, "the Cost Field says P(pass) and how siblings vary"
 
 
+def compose(settings: Settings, fingerprinter: ModelFingerprinter, sandbox: Sandbox) -> tuple[Solver, str]:
+    """The loop with its ranker and its policy, and why that policy. Raises ConfigError."""
+    ranker = open_ranker(settings, fingerprinter)
+    policy, because = choose_policy(settings, ranker)
+    log.info("policy %s: %s", policy.name, because, extra={"action": "policy.chosen", "policy": policy.name})
+    solver = Solver(
+        llm=fingerprinter.llm, ranker=ranker, sandbox=sandbox, budget=settings.budget, policy=policy,
+        max_tokens=settings.llm.max_tokens, temperature=Warming(start=settings.llm.temperature),
+    )
+    return solver, because
+
+
 @asynccontextmanager
 async def open_service(settings: Settings) -> AsyncIterator[Service]:
     """Everything open and checked against each other. Raises ConfigError, ModelError, SandboxError."""
     _, why = choose_sandbox(settings)
     async with open_llm(settings) as llm, open_sandbox(settings) as sandbox:
         fingerprinter = ModelFingerprinter.best(llm)
-        ranker = open_ranker(settings, fingerprinter)
-        policy, because = choose_policy(settings, ranker)
-        log.info("policy %s: %s", policy.name, because, extra={"action": "policy.chosen", "policy": policy.name})
-        solver = Solver(
-            llm=llm, ranker=ranker, sandbox=sandbox, budget=settings.budget, policy=policy,
-            max_tokens=settings.llm.max_tokens, temperature=Warming(start=settings.llm.temperature),
-        )
+        solver, because = compose(settings, fingerprinter, sandbox)
+        ranker, policy = solver.ranker, solver.policy
         info = {
             "model": llm.capabilities.model, "model_sha256": llm.capabilities.model_sha256 or "",
             "fingerprint_id": fingerprinter.id, "ranker": ranker.name, "isolation": sandbox.isolation,
@@ -188,6 +195,6 @@ async def open_service(settings: Settings) -> AsyncIterator[Service]:
 
 
 __all__ = [
-    "SandboxError", "choose_policy", "choose_ranker", "choose_sandbox", "open_field", "open_llm", "open_ranker",
-    "open_sandbox", "open_service",
+    "SandboxError", "choose_policy", "choose_ranker", "choose_sandbox", "compose", "open_field", "open_llm",
+    "open_ranker", "open_sandbox", "open_service",
 ]

@@ -16,6 +16,8 @@ from atlas.evals.asked import Asked, quantisation
 from atlas.evals.datasets.files import cache_folder
 from atlas.evals.evaluate import RESULTS, run_pool
 from atlas.evals.label import label
+from atlas.evals.loop import run_loop
+from atlas.evals.loop_results import LoopResults, read_loops
 from atlas.evals.problems import Dataset, Excluded, Problem, select
 from atlas.evals.progress import Progress
 from atlas.evals.references import References
@@ -24,8 +26,9 @@ from atlas.evals.run import Run, RunConfig
 from atlas.evals.stages import Concurrency, Outcome, Parts
 from atlas.prompts import PROMPT_VERSION
 from atlas.protocols import LLM, Fingerprinter
+from atlas.solver import Solver
 from costfield.field import CostField
-from costfield.shards import Purpose
+from costfield.shards import Purpose, replace_file
 from sandbox.types import Sandbox
 
 GUARDS = ("humaneval", "mbpp-test")
@@ -108,6 +111,24 @@ async def run_eval(
             run, problems, plan.parts(llm, fingerprinter, sandbox), cost_field, limits=plan.limits, progress=progress,
             excluded=_unusable(plan, loaded), leader=plan.leader,
         )
+
+
+async def run_loops(
+    plan: Plan, solver: Solver, fingerprinter: Fingerprinter, sandbox: Sandbox, *, progress_to: TextIO | None = None,
+) -> LoopResults:
+    """`atlas eval loop` in the folder of a run; its results stand in `results.json` too, where the pool's are.
+
+    Raises ConfigError where the run was begun with another model, RunStopped.
+    """
+    loaded = plan.load()
+    problems = plan.problems(loaded)
+    progress = Progress(total=len(problems))
+    with Run.open(plan.folder, plan.config(loaded, solver.llm)) as run, progress.shown(progress_to):
+        found = await run_loop(run, problems, plan.parts(solver.llm, fingerprinter, sandbox), solver, progress)
+        if (plan.folder / RESULTS).exists():
+            joined = read_results(plan.folder).model_copy(update={"loops": read_loops(run)})
+            replace_file(plan.folder / RESULTS, (joined.model_dump_json(indent=2) + "\n").encode())
+        return found
 
 
 async def run_label(

@@ -11,6 +11,7 @@ import numpy as np
 
 from atlas.evals.asked import Asked
 from atlas.evals.fingerprints import RecordedFingerprints
+from atlas.evals.loop_results import read_loops
 from atlas.evals.pool import Pool
 from atlas.evals.problems import Excluded, Problem
 from atlas.evals.progress import Progress
@@ -72,6 +73,7 @@ async def measure(run: Run, outcome: Outcome, field: CostField | None, leader: s
         excluded={one.id: one.reason for one in outcome.excluded},
         infrastructure={one.id: one.message for one in outcome.troubles},
     )
+    found = found.model_copy(update={"loops": read_loops(run)})
     rows.write(run.folder)
     replace_file(run.folder / RESULTS, (found.model_dump_json(indent=2) + "\n").encode())
     return found

@@ -13,7 +13,9 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from atlas.evals.measures import SEED, Interval, mean
+from atlas import extract
+from atlas.errors import ConfigError
+from atlas.evals.measures import SEED, Interval, mean, share
 from atlas.evals.replayed import Dealer, GradedSandbox, Recorded, Within
 from atlas.policy import ExpectedCost, FixedRounds
 from atlas.protocols import Policy
@@ -52,6 +54,17 @@ class PolicyResults(Frozen):
     worth_less_fixed: Interval
 
 
+class Calibrated(Frozen):
+    """What the ranker says of the first `siblings` completions alone, and how many of those candidates are right.
+
+    Both are means over problems of the mean over a problem's candidates.
+    """
+
+    siblings: int
+    predicted: Interval
+    observed: Interval
+
+
 class PolicyComparison(Frozen):
     """All of them. `sees`: whether the loop could see every check of a problem, or those that its prompt shows."""
 
@@ -63,6 +76,7 @@ class PolicyComparison(Frozen):
     token_price: float
     siblings: Siblings
     ranker: str
+    calibration: tuple[Calibrated, ...]
     policies: dict[str, PolicyResults]
 
 
@@ -119,8 +133,23 @@ async def compare_policies(
     return PolicyComparison(
         problems=len(pool), k=k, sees=sees, run_price=own.run_price, token_price=own.token_price,
         siblings=own.siblings, ranker=pool[0].ranker.name,
+        calibration=tuple([await calibration(pool, size) for size in (1, 2, 4, 8, 16, 32, 64) if size <= k]),
         policies={name: _results(games, baseline, own) for name, games in played.items()},
     )
+
+
+async def calibration(pool: Sequence[Recorded], siblings: int) -> Calibrated:
+    """A P(pass) that is right for k siblings may be wrong for the few that the loop has seen so far."""
+    said, right = [], []
+    for one in pool:
+        candidates = extract.candidates(one.task, one.completions[:siblings])
+        ranked = [r for r in await one.ranker.rank(one.task, candidates) if r.p_pass is not None]
+        if ranked:
+            said.append(float(np.mean([r.p_pass for r in ranked])))
+            right.append(float(np.mean([one.passed[r.candidate.digest] for r in ranked])))
+    if not said:
+        raise ConfigError(f"{pool[0].ranker.name} says P(pass) of no candidate in this pool")
+    return Calibrated(siblings=siblings, predicted=mean(said), observed=mean(right))
 
 
 async def play(recorded: Recorded, k: int, contestant: Contestant, *, sees: Sees) -> Played:
@@ -148,8 +177,8 @@ def _results(games: Sequence[Played], baseline: Sequence[Played], own: ExpectedC
     theirs = fixed - own.run_price * their_runs - own.token_price * their_tokens / 1000
     some = bool(solved.any())
     return PolicyResults(
-        solved=mean(solved),
-        wrong=mean([float(game.handed and not game.solved) for game in games]),
+        solved=share(solved),
+        wrong=share([float(game.handed and not game.solved) for game in games]),
         completions=mean([float(game.completions) for game in games]),
         tokens=mean(tokens),
         runs=mean(runs),
@@ -187,6 +216,10 @@ def table(found: PolicyComparison) -> str:
         f"\n{found.problems} problems, {found.k} completions each, ranked by {found.ranker}; the loop sees {checks}. "
         f"Worth: solved less {found.run_price:g} a run and {found.token_price:g} for 1,000 tokens, less that of fixed k"
     )
+    lines += [
+        f"of the first {one.siblings} completions alone it says P(pass) {one.predicted.value:.3f}, and "
+        f"{one.observed.value:.3f} are right" for one in found.calibration
+    ]
     return "\n".join(lines)
 
 

@@ -6,6 +6,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
+from pydantic import Field
+
+from atlas.evals.loop_results import LoopResults
 from atlas.evals.measures import SEED, Interval, RankerResults, measure_ranker, share
 from atlas.evals.metrics import pass_at_k
 from atlas.evals.pool import Pool
@@ -52,6 +55,8 @@ class Results(Frozen):
     infrastructure: dict[str, str]
     config: RunConfig
     provenance: dict[str, str]
+    loops: dict[str, LoopResults] = Field(default_factory=dict)
+    """What the loop came to on the same problems, for each policy and budget that `atlas eval loop` was run with."""
 
 
 def results(

@@ -82,6 +82,9 @@ async def test_the_comparison_is_paired_and_counts_everything() -> None:
     assert own.sandbox_runs_per_solved is not None and own.sandbox_runs_per_solved.value == pytest.approx(3 / 2)
     assert fixed.worth.value == pytest.approx(1 / 3 - 0.05 - 0.045)
     assert own.worth_less_fixed.value == pytest.approx(own.worth.value - fixed.worth.value)
+    two = found.calibration[1]
+    assert two.siblings == 2 and two.observed.value == pytest.approx((1 + 1 / 2 + 0) / 3)
+    assert two.predicted.value == pytest.approx((0.85 + 0.55 + 0.015) / 3)
     every = found.policies["fixed k, every run until a pass"]
     assert every.solved.value == pytest.approx(2 / 3) and every.runs.value == pytest.approx((1 + 2 + 4) / 3)
     assert found.problems == 3 and "3 problems" in table(found)
