@@ -78,7 +78,10 @@ def event_view(task_id: str, event: StoredEvent, task: TaskView | None = None) -
 
 def _attempt(attempt: Attempt, n_visible: int) -> AttemptView:
     ranks = {id(ranked.candidate): (rank, ranked) for rank, ranked in enumerate(attempt.ranked, start=1)}
-    views = [_candidate(c, *ranks.get(id(c), (None, None)), picked=c is attempt.pick) for c in attempt.candidates]
+    shown = list(attempt.candidates)
+    if attempt.pick is not None and not any(c is attempt.pick for c in shown):
+        shown.append(attempt.pick)  # an earlier attempt's second choice, run now
+    views = [_candidate(c, *ranks.get(id(c), (None, None)), picked=c is attempt.pick) for c in shown]
     return AttemptView(
         round=attempt.round,
         candidates=sorted(views, key=lambda view: view.rank or len(views) + 1),

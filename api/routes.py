@@ -119,7 +119,8 @@ async def cancel_task(request: Request, task_id: str) -> TaskView:
 async def list_candidates(request: Request, task_id: str) -> Page[CandidateView]:
     """Every candidate of a task that ended, round by round, cheapest first. Before that, the events tell of them."""
     task = task_view(await _service(request).get(task_id))
-    data = [candidate for attempt in task.attempts for candidate in attempt.candidates]
+    # One that was run as an earlier attempt's second choice stands in both: once, as it was run.
+    data = list({candidate.id: candidate for attempt in task.attempts for candidate in attempt.candidates}.values())
     return Page(
         data=data, first_id=data[0].id if data else None, last_id=data[-1].id if data else None, has_more=False
     )

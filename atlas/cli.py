@@ -97,7 +97,8 @@ def solve(
         console.put({"outcome": solution.status.value, **shown.model_dump(mode="json")})
     elif solution.program is not None:
         console.write(solution.program.source.rstrip())
-    console.say(f"{solution.status.value}: {solution.sandbox_runs} sandbox runs, {solution.usage.total} tokens")
+    spent = f"{solution.sandbox_runs} sandbox runs, {solution.usage.total} tokens"
+    console.say(f"{solution.status.value}: {spent}; {solution.reason}")
     raise typer.Exit(code)
 
 
