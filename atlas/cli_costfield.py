@@ -11,20 +11,27 @@ from pydantic import ValidationError
 from atlas import cli_shared as shared
 from atlas import console, settings
 from atlas.errors import ConfigError
+from costfield import ablation_page
+from costfield.ablate import LEAST_SEEDS, Ablations, ablate
 from costfield.card import Card
 from costfield.config import TrainConfig
 from costfield.errors import CostFieldError
 from costfield.field import CostField, read_card
+from costfield.options import OPTIONS
 from costfield.proof import Proof, prove
 from costfield.quantise.convert import convert
 from costfield.quantise.spec import CodecSpec, Name
 from costfield.renaming import Twins
 from costfield.report import card_markdown
-from costfield.shards import MANIFEST, load_examples, read_manifest
+from costfield.shards import MANIFEST, load_examples, read_manifest, replace_file
 from costfield.train import train as train_field
 
-POOLS = Path(__file__).parents[1] / "benchmarks" / "pools"
+REPOSITORY = Path(__file__).parents[1]
+POOLS = REPOSITORY / "benchmarks" / "pools"
 """Labelled problems kept for measuring, in folders named after fields; they are in the repository only."""
+LABELLED = REPOSITORY / "benchmarks" / "labelled"
+"""What shipped fields were trained on, in folders named after them; in the repository only."""
+PAGE = REPOSITORY / "docs" / "ablations.md"
 
 costfield_app = typer.Typer(no_args_is_help=True, help="Train the Cost Field from labelled candidates; examine one.")
 
@@ -125,6 +132,51 @@ def costfield_evaluate(
         console.say(proof.table(name))
     if as_json:
         console.put({name: proof.figures() for name, proof in proofs.items()})
+
+
+@costfield_app.command("ablate")
+@console.guarded
+def costfield_ablate(
+    data: Annotated[Path | None, typer.Argument(help="Folder of labelled shards; default, the field's own.")] = None,
+    field: Annotated[Path | None, typer.Option(help="Folder of the field whose recipe is varied.")] = None,
+    option: Annotated[list[str] | None, typer.Option(help="Only this; may be repeated. Nothing is written.")] = None,
+    seeds: Annotated[int, typer.Option(help="How many, at least 5.")] = LEAST_SEEDS,
+    page: Annotated[Path | None, typer.Option(help="Page with marks for the results.")] = None,
+    as_json: shared.Json = False,
+) -> None:
+    """Measure what each option of the Cost Field is worth beside its recipe, on labelled data.
+
+    Writes ablations.json beside the field's card, and for the shipped field the table in docs/ablations.md; of other
+    data than the field's own only where --field says whose it is.
+    """
+    folder = field or settings.load().cost_field
+    own, card = LABELLED / folder.name, read_card(folder)
+    if data is None and not (own / MANIFEST).exists():
+        raise ConfigError(f"there is no labelled data for {folder} in {LABELLED}; name its folder")
+    mine = data is None or data.resolve() == own
+    keep = not option and (mine or field is not None)
+    page = page or (PAGE if mine and folder == settings.SHIPPED_FIELD and PAGE.exists() else None)
+    before = page.read_text(encoding="utf-8") if page else ""
+    if page:
+        ablation_page.require_marks(before)  # not after minutes of work
+    examples = load_examples(data or own, fingerprint_id=card.fingerprint_id, training=True)
+    result = ablate(examples, card.config, names=option or tuple(OPTIONS), seeds=seeds, told=console.say)
+    if keep:
+        replace_file(folder / "ablations.json", (result.model_dump_json(indent=1) + "\n").encode())
+    if keep and page:
+        replace_file(page, ablation_page.put_into(before, result).encode())
+    console.say(ablation_page.generated(result))
+    if as_json:
+        console.put(_differences(result))
+
+
+def _differences(result: Ablations) -> dict[str, object]:
+    """For each option the paired differences in selection accuracy, as in ablations.json."""
+    figures = result.model_dump(mode="json", include={"mixed", "random", "seeds", "data_sha256"})
+    kept = {"against", "selection", "difference", "over_plain"}
+    return figures | {
+        "options": {name: one.model_dump(mode="json", include=kept) for name, one in result.options.items()}
+    }
 
 
 def _proof(field: CostField, pool: Path) -> Proof:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -155,11 +155,13 @@ def _measured(name: str, runs: Mapping[str, list[_Run]], config: TrainConfig, si
         return values
 
     def estimate(what: str) -> Estimate:
-        return bootstrap_mean(mean(ours, what), seed=config.seed, resamples=config.resamples)
+        return _rounded(bootstrap_mean(mean(ours, what), seed=config.seed, resamples=config.resamples))
 
     def gain(what: str, over: list[_Run]) -> Estimate | None:
         pair = mean(ours, what), mean(over, what)
-        return paired_difference(*pair, seed=config.seed, resamples=config.resamples) if against else None
+        if against is None:
+            return None
+        return _rounded(paired_difference(*pair, seed=config.seed, resamples=config.resamples))
 
     return Measured(
         says=OPTIONS[name].says,
@@ -175,6 +177,11 @@ def _measured(name: str, runs: Mapping[str, list[_Run]], config: TrainConfig, si
         bytes_per_row=size,
         experts=ours[0].experts,
     )
+
+
+def _rounded(e: Estimate) -> Estimate:
+    """Without what sums in another order would change: an end of an interval that is 0 must read 0, not 4e-18."""
+    return replace(e, value=round(e.value, 9) + 0.0, low=round(e.low, 9) + 0.0, high=round(e.high, 9) + 0.0)
 
 
 def epochs_to_the_same_loss(ours: Sequence[_Run], theirs: Sequence[_Run]) -> tuple[float, float]:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from pydantic import ValidationError
+
 from costfield.config import TrainConfig
 from costfield.data import Examples
 from costfield.errors import InvalidRecipe
@@ -81,8 +83,10 @@ def recipe(name: str, config: TrainConfig) -> TrainConfig:
     base = config if name == PLAIN else recipe(option.against, config)
     try:
         return TrainConfig.model_validate(base.model_dump() | dict(option.recipe or {}))
-    except ValueError as error:
-        raise InvalidRecipe(f"option {name!r} does not fit the recipe: {error}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "it"
+        raise InvalidRecipe(f"option {name!r} does not fit the recipe: {where}: {first['msg']}") from error
 
 
 def bytes_per_row(name: str, dims: int) -> int:
