@@ -75,9 +75,9 @@ def _verdict(result: Ablations) -> str:
     more, less = (_list(_clear(result, "difference", sign)) for sign in (1, -1))
     finer, coarser = (_list(_clear(result, "auroc_difference", sign)) for sign in (1, -1))
     return (
-        f"Of {len(compared)} comparisons, selection is higher for {more} and lower for {less}; where the interval holds "
-        f"0 there is no measurable difference. AUROC, which is finer, is higher for {finer} and lower for {coarser}. "
-        f"{default}"
+        f"Of {len(compared)} comparisons, selection is higher for {more} and lower for {less}; where the interval "
+        f"holds 0 there is no measurable difference. AUROC, which is finer, is higher for {finer} and lower for "
+        f"{coarser}. {default}"
     )
 
 
