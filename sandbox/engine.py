@@ -26,6 +26,8 @@ T = TypeVar("T")
 CALL_SECONDS = 60
 REMOVALS = 3
 """Tries to remove a container; the engine itself waits some seconds in each."""
+POOLS = 2
+"""docker-py keeps connections by address, and every container has addresses of its own: by default it holds 25 open."""
 OOM_SECONDS = 1.0
 """How long the engine may take to note why a container died."""
 HOW_TO_FIX = (
@@ -47,7 +49,7 @@ def connect(host: str | None = None, version: str = "auto", timeout: float = CAL
         if shown.startswith("unix://"):
             with socket.socket(socket.AF_UNIX) as knock:  # docker-py leaves its own socket open where nobody answers
                 knock.connect(shown.removeprefix("unix://"))
-        client = docker.APIClient(version=version, timeout=timeout, **settings)
+        client = docker.APIClient(version=version, timeout=timeout, num_pools=POOLS, **settings)
         if version == "auto":
             client.ping()
     except (DockerException, RequestException, OSError) as error:

@@ -90,6 +90,9 @@ class _Judgement:
 
     def answered(self, report: Report) -> CheckResult:
         expects = self.step.expects
+        asked = sum(op != DO for op, _ in self.step.payload.get("ops", ()))
+        if len(report.values) > asked or (len(report.values) < asked and report.kind == "end"):
+            return self.made(Outcome.TAMPERED, "the answer has not as many values as were asked for")
         if isinstance(expects, CallCheck | Script):
             failure = self.compared(report, expects)
             if failure is not None:
@@ -113,9 +116,6 @@ class _Judgement:
     def compared(self, report: Report, expects: CallCheck | Script) -> CheckResult | None:
         """The first assertion that does not hold, of those whose values are there."""
         values = report.values
-        count = 1 if isinstance(expects, CallCheck) else sum(op != DO for op, _ in expects.ops)
-        if len(values) > count or (len(values) < count and report.kind == "end"):
-            return self.made(Outcome.TAMPERED, "the answer has not as many values as were asked for")
         if isinstance(expects, CallCheck):
             return self.call(expects, values[0]) if values else None
         for assertion in expects.asserts:

@@ -32,11 +32,13 @@ globals()["__builtins__"] = dict(vars(builtins))
 FILE = "<program>"
 DO, GET, TRY, ASK = 0, 1, 2, 3
 MAX_TEXT = 4_000
+MAX_NAME = 200
 RECURSION_LIMIT = 5_000
 
 _modules = sys.modules
 _mro = type.__dict__["__mro__"].__get__
-_name = type.__dict__["__name__"].__get__
+_type_name = type.__dict__["__name__"].__get__
+_trace = BaseException.__dict__["__traceback__"].__get__
 _set_recursion_limit = sys.setrecursionlimit
 _phase = ["load"]
 
@@ -140,9 +142,15 @@ def _operate(op: int, text: str, scope: Scope, values: list[bytes]) -> None:
     values.append(sequence(b"t", entry))
 
 
+def _name(kind: type) -> str:
+    """The name of a class, whatever its metaclass says."""
+    name = _type_name(kind)
+    return name[:MAX_NAME] if type(name) is str else "?"
+
+
 def _error(error: BaseException) -> bytes:
     """An exception as encoded (names of its classes, most derived first; text; place in the program)."""
-    names = tuple(name for name in map(_name, _mro(type(error))) if type(name) is str)
+    names = tuple(map(_name, _mro(type(error))[:MAX_NAME]))
     return encode((names, _text(error), _place(error)))
 
 
@@ -159,11 +167,11 @@ def _text(error: BaseException) -> str:
 
 def _place(error: BaseException) -> str:
     """'line 3, in f' of the innermost frame that is the program's own; empty where there is none."""
-    place, trace = "", error.__traceback__
+    place, trace = "", _trace(error)
     while trace is not None:
         code = trace.tb_frame.f_code
         if code.co_filename == FILE:
-            place = f"line {trace.tb_lineno}, in {code.co_name}"
+            place = f"line {trace.tb_lineno}, in {code.co_name[:MAX_NAME]}"
         trace = trace.tb_next
     return place
 

@@ -107,7 +107,7 @@ class Encoder:
             self.items(b"d", [part for item in value.items() for part in item], depth)
         elif kind in _VIEWS:
             self.items(_VIEWS[kind], value, depth)
-        elif kind in _iterators:
+        elif any(kind is one for one in _iterators):  # `in` would ask the class whether it equals one of them
             self.items(b"I", self.exhaust(value), depth)
         elif kind is range:
             self.items(b"r", [value.start, value.stop, value.step], depth)

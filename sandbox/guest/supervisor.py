@@ -77,7 +77,7 @@ class Supervisor:
         end = watched.run(request["wall_s"], request["cpu_s"])
         leftovers, clean = self.clean_up()
         watched.finish()
-        report = self.facts(end) | {
+        report = self.facts(end, request["cpu_s"]) | {
             "seq": request["seq"],
             "truncated": watched.out.over or watched.err.over,
             "leftover_processes": leftovers,
@@ -87,7 +87,7 @@ class Supervisor:
         self.send(report, watched.out.kept(), watched.err.kept(), result)
         return not report["last"]
 
-    def facts(self, end: watch.End) -> dict[str, Any]:
+    def facts(self, end: watch.End, cpu_s: float) -> dict[str, Any]:
         """What the kernel and our own clocks say of a process that has ended."""
         oom_kills, refused = self.counters.read("oom"), self.counters.read("pids")
         report = process.describe(end.status)
@@ -97,7 +97,7 @@ class Supervisor:
             report["exit"] = "oom"
         elif not end.started:
             report["exit"] = "not_started"
-        elif report.get("signal") == signal.SIGXCPU:
+        elif report.get("signal") == signal.SIGXCPU and end.cpu_s >= cpu_s:  # a program can send itself any signal
             report["exit"] = "cpu"
         report["pids_hit"] = refused > self.refused_forks
         self.oom_kills, self.refused_forks = oom_kills, refused
