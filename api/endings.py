@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from enum import Enum, auto
 
 from api.errors import kind_of
@@ -63,7 +64,7 @@ def after_run(
     `came` is what the solver returned or raised, and None where it was cancelled or is still not done. A solver that
     was told to stop but solved the task first has solved it.
     """
-    solution = came.solution if isinstance(came, SolveInterrupted) else came if isinstance(came, Solution) else None
+    solution = told(came, spec) if isinstance(came, SolveInterrupted) else came if isinstance(came, Solution) else None
     result = None if solution is None else result_of(solution, spec.n_visible, provenance).model_dump_json()
     if isinstance(came, Solution) and (stop is None or _STATUS[came.status] is TaskStatus.COMPLETED):
         return Ending(status=_STATUS[came.status], outcome=came.status.value, result=result)
@@ -82,6 +83,11 @@ def after_run(
             )
         case None:
             return failed(came if isinstance(came, BaseException) else None, spec, result)
+
+
+def told(interrupted: SolveInterrupted, spec: TaskSpec) -> Solution:
+    """What there was when a part failed for good, with what may be told of why for its reason."""
+    return replace(interrupted.solution, reason=failed(interrupted, spec).error_detail or "")
 
 
 def failed(error: BaseException | None, spec: TaskSpec, result: str | None = None) -> Ending:

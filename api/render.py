@@ -31,9 +31,13 @@ PROMPT_START_CHARS = 200
 
 
 def result_of(solution: Solution, n_visible: int, provenance: Mapping[str, object]) -> ResultView:
-    """All that is told of how a task ended. Checks from index `n_visible` on are hidden, marked so or not."""
+    """All that is told of how a task ended. Checks from index `n_visible` on are hidden, marked so or not.
+
+    The reason is told as it stands: that of an interrupted task comes from `api.endings.told`.
+    """
     judged = next((a for a in reversed(solution.attempts) if a.pick and a.pick.program == solution.program), None)
     return ResultView(
+        reason=solution.reason[:MAX_TEXT_CHARS],
         program=solution.program.source if solution.program else None,
         verdict=_verdict(judged.verdict, n_visible) if judged and judged.verdict else None,
         attempts=[_attempt(attempt, n_visible) for attempt in solution.attempts],
@@ -50,10 +54,12 @@ def task_view(record: Record) -> TaskView:
     """A kept task, as it is answered."""
     spec = TaskSpec.model_validate_json(record.request)
     result = ResultView.model_validate_json(record.result) if record.result else ResultView()
+    error = _error(record)
     return TaskView(
-        id=record.id, status=record.status, outcome=record.outcome, cancel_requested=record.cancel_requested,
-        runs=record.runs, program=result.program, verdict=result.verdict, attempts=result.attempts,
-        usage=result.usage, timings=_timings(record), error=_error(record), provenance=result.provenance,
+        id=record.id, status=record.status, outcome=record.outcome, reason=error.detail if error else result.reason,
+        cancel_requested=record.cancel_requested, runs=record.runs, program=result.program, verdict=result.verdict,
+        attempts=result.attempts, usage=result.usage, timings=_timings(record), error=error,
+        provenance=result.provenance,
         prompt=spec.prompt, language=spec.language, entry_point=spec.entry_point, checks=list(spec.checks),
         hidden_checks=len(spec.hidden_checks), budget=spec.budget, limits=spec.limits, seed=spec.seed,
         labels=spec.labels,

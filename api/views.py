@@ -97,8 +97,9 @@ class AttemptView(View):
 
 
 class ResultView(View):
-    """What a task ended with. This is also how a result is kept."""
+    """What a task ended with, and the `reason` in a sentence. This is also how a result is kept."""
 
+    reason: str = ""
     program: str | None = None
     verdict: VerdictView | None = None
     attempts: list[AttemptView] = []
@@ -143,12 +144,14 @@ class TaskView(View):
     """A task with all that may be known of it. Hidden checks are a number here.
 
     A task that ran out of budget unsolved is `completed` with outcome `unsolved`; `failed` means that we failed.
+    `reason` says in a sentence why it ended so; where there is an `error`, it is that of the error.
     """
 
     id: str
     object: Literal["task"] = "task"
     status: TaskStatus
     outcome: TaskOutcome | None
+    reason: str
     cancel_requested: bool
     runs: int
     program: str | None

@@ -17,6 +17,7 @@ from pydantic import ValidationError
 
 import api
 from api import checks as api_checks
+from api import endings
 from api.render import result_of
 from api.schemas import TaskRequest, TaskSpec
 from atlas import console, doctor, models, settings, wiring
@@ -136,7 +137,7 @@ async def _solve(config: settings.Settings, spec: TaskSpec) -> tuple[Solution, d
             )
         except SolveInterrupted as exc:
             console.say(f"error: {exc}")
-            return exc.solution, dict(service.info), console.code_of(exc.__cause__)
+            return endings.told(exc, spec), dict(service.info), console.code_of(exc.__cause__)
         return solution, dict(service.info), _CODES.get(solution.status, console.INTERNAL)
 
 

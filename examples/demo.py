@@ -112,7 +112,7 @@ def _why(task: dict[str, Any]) -> str:
         return str(task["error"]["detail"])
     if task["outcome"] == "timed_out":
         return f"its {task['budget']['seconds']:g} s were too few; is this machine busy with something else?"
-    return "no program that was run passed every check"
+    return f"no program that was run passed every check; {task['reason']}"
 
 
 def _cost(value: float | None) -> str:

@@ -32,6 +32,7 @@ from sandbox.errors import InvalidCheck
 from sandbox.types import CheckResult, Outcome
 
 SECRET = "hidden_secret_31337"
+REASON = "3 rounds are all that the budget allows"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +101,7 @@ class FakeSolver:
             raise SolveInterrupted("the model went away", solution) from ModelUnavailable("connection refused")
         attempt.verdict = _verdict(task, hidden, passes=word not in ("unsolved", "hidden-fails"), word=word)
         observe(FakeEvent(name="sandbox.finished", data={"verdict": attempt.verdict.model_dump(mode="json")}))
-        return Solution.of(task, [attempt])
+        return Solution.of(task, [attempt], reason=REASON)
 
 
 async def _sleep_through_cancels(seconds: float) -> None:

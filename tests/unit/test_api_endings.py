@@ -105,3 +105,13 @@ def test_a_failure_is_told_by_the_table(
 def test_what_the_sandbox_says_is_not_repeated_where_checks_are_hidden() -> None:
     assert failed(InvalidCheck("assert f() == 1 is odd"), SECRETIVE).error_detail == "A check cannot be read."
     assert failed(ModelUnavailable("refused"), SECRETIVE).error_detail == "refused"
+
+
+def test_an_interrupted_result_tells_why_and_quotes_nothing_hidden() -> None:
+    wrapped = SolveInterrupted("f(31337) broke it", replace(solution(Status.INTERRUPTED), reason="f(31337) broke it"))
+    wrapped.__cause__ = SandboxUnavailable("f(31337) broke it")
+    for spec, reason in ((SPEC, "f(31337) broke it"), (SECRETIVE, failed(wrapped, SECRETIVE).error_detail)):
+        ending = after_run(wrapped, None, spec, {})
+        assert ending is not None and ending.result is not None
+        assert json.loads(ending.result)["reason"] == reason == ending.error_detail
+    assert "31337" not in str(reason)

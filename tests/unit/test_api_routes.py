@@ -13,7 +13,7 @@ import pytest
 
 from atlas.types import Budget
 from tests.support.clients import in_process, quick
-from tests.support.fakes import SECRET, FakeAtlas
+from tests.support.fakes import REASON, SECRET, FakeAtlas
 
 pytestmark = pytest.mark.anyio
 
@@ -121,6 +121,7 @@ async def test_every_candidate_is_told_cheapest_first(client: httpx.AsyncClient)
 async def test_an_unsolved_task_is_completed(client: httpx.AsyncClient) -> None:
     task = await solved(client, "unsolved", checks=["f(2) == 4"])
     assert (task["status"], task["outcome"], task["error"]) == ("completed", "unsolved", None)
+    assert task["reason"] == REASON
     check = task["verdict"]["checks"][0]
     assert (check["outcome"], check["expected"], check["actual"], check["message"]) == ("FAIL", "4", "5", "wrong")
     assert task["verdict"]["message"] == "check 0 did not pass"

@@ -86,6 +86,8 @@ def test_what_is_not_solved_ends_with_three_and_still_shows_the_last_program(atl
     assert done.exit_code == 3
     found = json.loads(done.stdout)
     assert found["outcome"] == "unsolved" and found["program"] == "x = 'other'\n" and len(found["attempts"]) == 2
+    assert found["reason"] == "2 rounds are all that the budget allows"
+    assert f"unsolved: 2 sandbox runs, 40 tokens; {found['reason']}" in done.stderr
     assert atlas.llm.asked[0][1].n == 1
 
 
@@ -132,7 +134,8 @@ def test_the_exit_code_says_who_has_to_act(atlas: Atlas, where: str, error: Exce
     if where == "opening":
         assert shown.stdout == ""
     else:
-        assert json.loads(shown.stdout)["outcome"] == "interrupted"
+        found = json.loads(shown.stdout)
+        assert (found["outcome"], found["reason"]) == ("interrupted", str(error))
 
 
 USAGE: dict[str, tuple[str, ...]] = {

@@ -8,6 +8,7 @@ import shlex
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import typer
@@ -15,9 +16,12 @@ from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
 from api.schemas import TaskRequest
+from api.store import TaskOutcome, TaskStatus
+from api.views import TaskView
 from atlas import console
 from atlas.cli import app
 from atlas.settings import SHIPPED_FIELD, Settings
+from atlas.types import Language, StdioCheck
 from costfield.field import read_card
 
 ROOT = Path(__file__).parents[2]
@@ -140,6 +144,14 @@ def test_json_can_be_read_and_requests_are_valid(page: Path) -> None:
         body = json.loads(block)
         if isinstance(body, dict) and set(body) & {"checks", "hidden_checks"} and "id" not in body:
             TaskRequest.model_validate(body)
+
+
+def test_the_api_page_lists_languages_comparisons_and_endings() -> None:
+    text = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+    compare = StdioCheck.model_fields["compare"].annotation
+    for value in (*get_args(Language), *get_args(compare), *get_args(TaskOutcome), *TaskStatus):
+        assert f"`{value}`" in text, value
+    assert "`reason`" in text and "reason" in TaskView.model_fields
 
 
 def locked(file: str) -> dict[str, str]:
