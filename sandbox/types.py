@@ -44,8 +44,8 @@ class CallCheck(Frozen):
         "equal", "not_equal", "is", "is_not", "in", "not_in", "close", "unordered", "any_of", "truthy", "falsy",
         "less", "less_equal", "greater", "greater_equal", "raises", "isinstance",
     ] = "equal"
-    rel_tol: float = Field(default=1e-9, ge=0.0, le=1.0)
-    abs_tol: float = Field(default=0.0, ge=0.0)
+    rel_tol: float = Field(default=1e-9, ge=0.0, le=1.0, allow_inf_nan=False)
+    abs_tol: float = Field(default=0.0, ge=0.0, allow_inf_nan=False, description="Infinity would pass any number.")
     setup: str = Field(default="", max_length=1_000_000, description="Statements run before the call.")
 
 

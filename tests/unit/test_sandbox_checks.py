@@ -7,6 +7,7 @@ from typing import Any
 
 import anyio
 import pytest
+from pydantic import ValidationError
 
 from sandbox.checks import judge, judge_program, parse_check, plan, validate_check, verdict
 from sandbox.errors import InvalidCheck
@@ -51,6 +52,14 @@ def test_steps_carry_inputs_and_nothing_else() -> None:
         assert "canary" not in sent.lower()
         assert "input" in sent or "f(1)" in sent
         assert "canary" in check.model_dump_json().lower()
+
+
+@pytest.mark.parametrize("tolerance", ["abs_tol", "rel_tol"])
+@pytest.mark.parametrize("value", [float("inf"), float("nan"), "inf", "NaN"])
+def test_a_tolerance_without_an_end_is_refused(tolerance: str, value: object) -> None:
+    body = {"kind": "call", "call": "f(2)", "expected": "4", "compare": "close", tolerance: value}
+    with pytest.raises(ValidationError, match=f"{tolerance}\n  Input should be a finite number"):
+        CallCheck.model_validate(body)
 
 
 def test_plan_follows_the_checks() -> None:
