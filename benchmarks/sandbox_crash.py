@@ -3,7 +3,8 @@
     python benchmarks/sandbox_crash.py [--kills 100] [--json]
 
 Each round starts a new process with a warm pool and programs that run, and ends it with SIGKILL at a random moment. A
-container counts as leaked when it is still there 5 s after its process died. The last line is a JSON object.
+container counts as leaked when it is still there 5 s (``--grace``) after its process died. The last line is a JSON
+object.
 """
 
 from __future__ import annotations
@@ -24,7 +25,6 @@ from sandbox.docker import DockerSandbox, DockerSettings
 from sandbox.engine import connect
 from sandbox.types import CallCheck, Check, Limits, Program
 
-GRACE_S = 5.0
 PROGRAMS = (
     "def f(x):\n    return x + 1\n",
     "import time\ndef f(x):\n    time.sleep(0.3)\n    return x + 1\n",
@@ -53,7 +53,7 @@ async def victim(proofs: Path) -> None:
         await asyncio.gather(*map(keep_running, PROGRAMS))
 
 
-def kill_once(client: object, most_busy_s: float, proofs: str) -> tuple[int, int, float]:
+def kill_once(client: object, most_busy_s: float, grace_s: float, proofs: str) -> tuple[int, int, float]:
     """One round: (containers when killed, containers leaked, seconds until the last one was gone)."""
     process = subprocess.Popen([sys.executable, __file__, "--victim", proofs], stdout=subprocess.PIPE)
     assert process.stdout is not None
@@ -65,7 +65,7 @@ def kill_once(client: object, most_busy_s: float, proofs: str) -> tuple[int, int
     process.send_signal(signal.SIGKILL)
     process.communicate()
     began = time.monotonic()
-    while (containers := left(client, label)) and time.monotonic() - began < GRACE_S:
+    while (containers := left(client, label)) and time.monotonic() - began < grace_s:
         time.sleep(0.05)
     return held, len(containers), time.monotonic() - began
 
@@ -80,6 +80,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--kills", type=int, default=100, help="rounds (default 100)")
     parser.add_argument("--busy", type=float, default=1.5, help="longest time before a kill, in seconds")
+    parser.add_argument(
+        "--grace", type=float, default=5.0, help="seconds a container may outlive its process (default 5)"
+    )
     parser.add_argument("--json", action="store_true", help="print only the JSON object on standard output")
     parser.add_argument("--victim", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -89,7 +92,7 @@ def main() -> None:
     rounds = []
     with tempfile.TemporaryDirectory() as proofs:
         for number in range(options.kills):
-            rounds.append(kill_once(client, options.busy, proofs))
+            rounds.append(kill_once(client, options.busy, options.grace, proofs))
             held, leaked, seconds = rounds[-1]
             print(f"kill {number + 1}: {held} containers, {leaked} left, {seconds:.2f} s", file=sys.stderr, flush=True)
     result = {

@@ -26,8 +26,8 @@ T = TypeVar("T")
 CALL_SECONDS = 60
 REMOVALS = 3
 """Tries to remove a container; the engine itself waits some seconds in each."""
-POOLS = 2
-"""docker-py keeps connections by address, and every container has addresses of its own: by default it holds 25 open."""
+ONE_CALL_EACH = {"Connection": "close"}
+"""docker-py keeps a connection for each of the last 25 addresses, and every container has addresses of its own."""
 OOM_SECONDS = 1.0
 """How long the engine may take to note why a container died."""
 HOW_TO_FIX = (
@@ -49,7 +49,8 @@ def connect(host: str | None = None, version: str = "auto", timeout: float = CAL
         if shown.startswith("unix://"):
             with socket.socket(socket.AF_UNIX) as knock:  # docker-py leaves its own socket open where nobody answers
                 knock.connect(shown.removeprefix("unix://"))
-        client = docker.APIClient(version=version, timeout=timeout, num_pools=POOLS, **settings)
+        client = docker.APIClient(version=version, timeout=timeout, **settings)
+        client.headers.update(ONE_CALL_EACH)
         if version == "auto":
             client.ping()
     except (DockerException, RequestException, OSError) as error:

@@ -91,10 +91,10 @@ class Supervisor:
         """What the kernel and our own clocks say of a process that has ended."""
         oom_kills, refused = self.counters.read("oom"), self.counters.read("pids")
         report = process.describe(end.status)
-        if end.limit:
-            report["exit"] = end.limit
-        elif oom_kills > self.oom_kills:
+        if oom_kills > self.oom_kills:  # first, for what waits for a child that was killed runs into its clock
             report["exit"] = "oom"
+        elif end.limit:
+            report["exit"] = end.limit
         elif not end.started:
             report["exit"] = "not_started"
         elif report.get("signal") == signal.SIGXCPU and end.cpu_s >= cpu_s:  # a program can send itself any signal

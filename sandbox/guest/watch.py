@@ -94,7 +94,7 @@ class Watch:
         """Wait until the child ends or hits a limit, then make sure that it is dead."""
         start = now = time.monotonic()
         deadline = start + READY_S
-        cpu_end = self.counters.read("cpu") + int(cpu_s * 1e6)
+        cpu_end, oom_kills = self.counters.read("cpu") + int(cpu_s * 1e6), self.counters.read("oom")
         tick = start + TICK_S
         self._wait(self.glance, GLANCE_S)
         while not self._ended():
@@ -105,7 +105,7 @@ class Watch:
             self.end.limit = self._limit(now, deadline)
             if not self.end.limit and now >= tick:
                 tick = now + TICK_S
-                self.end.limit = "cpu" if self.counters.read("cpu") > cpu_end else ""
+                self.end.limit = self._counted(cpu_end, oom_kills)
             if self.end.limit:
                 os.kill(self.pid, signal.SIGKILL)
                 self._reap(0)
@@ -120,6 +120,12 @@ class Watch:
         if any(sink.over for sink in self.sinks):
             return "output_limit"
         return ""
+
+    def _counted(self, cpu_end: int, oom_kills: int) -> str:
+        """What all of the child's processes together went beyond. One of them may die of it and the child wait on."""
+        if self.counters.read("oom") > oom_kills:
+            return "oom"
+        return "cpu" if self.counters.read("cpu") > cpu_end else ""
 
     def _wait(self, poll: select.poll, seconds: float) -> None:
         for fd, _event in poll.poll(seconds * 1000):
