@@ -11,6 +11,7 @@ import typer
 
 from atlas import cli_shared as shared
 from atlas import console
+from atlas.evals.commands import read_results
 from atlas.evals.compare import compare
 from atlas.evals.comparison import compared
 from atlas.evals.evaluate import RESULTS
@@ -45,7 +46,8 @@ def eval_report(folder: Finished, against: Against = None, as_json: shared.Json 
     console.say(f"wrote {path}")
     if as_json:
         files = {"results": folder / RESULTS, "problems": folder / PROBLEMS, "candidates": folder / CANDIDATES}
-        console.put({"report": str(path), "bytes": path.stat().st_size, **{k: str(v) for k, v in files.items()}})
+        told = {"report": str(path), "bytes": path.stat().st_size, **{k: str(v) for k, v in files.items()}}
+        console.put(told | {"loops": {name: one.headline() for name, one in read_results(folder).loops.items()}})
 
 
 @console.guarded

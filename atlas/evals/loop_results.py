@@ -24,6 +24,10 @@ from costfield.shards import replace_file
 from sandbox.types import Frozen
 
 LOOPS, SETUP, RESULTS = "loops", "setup.json", "results.json"
+HEADLINE = {
+    "problems", "solved", "handed_out_wrong", "rounds", "sandbox_runs_per_solved", "tokens_per_solved",
+    "seconds_per_solved", "replayed",
+}
 
 
 class LoopSetup(Frozen):
@@ -123,6 +127,10 @@ class LoopResults(Frozen):
     seconds_per_solved: Interval | None
     excluded: dict[str, str]
     infrastructure: dict[str, str]
+
+    def headline(self) -> dict[str, Any]:
+        """What a solved task took, as JSON has it."""
+        return self.model_dump(mode="json", include=HEADLINE)
 
 
 def loop_results(

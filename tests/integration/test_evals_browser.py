@@ -16,7 +16,8 @@ from atlas.evals.report.page import render, write_report
 from atlas.evals.report.serve import server
 from tests.support.chromium import Page, chromium
 from tests.support.evals import finished_run
-from tests.support.reports import POOL, hostile_rows
+from tests.support.reports import HOSTILE as ATTACK
+from tests.support.reports import POOL, hostile_rows, with_loop
 
 HOSTILE = "document.documentElement.textContent.includes('<script>alert(1)</script>')"
 CHARTS = """[...document.querySelectorAll("svg.chart")].map(
@@ -29,6 +30,7 @@ PAPER = "getComputedStyle(document.body).backgroundColor"
 def run(tmp_path: Path) -> Path:
     folder = tmp_path / "run"
     finished_run(folder, hostile_rows(), model="fake-1b")
+    with_loop(folder, ranker=ATTACK)
     finished_run(tmp_path / "other", {name: [(-c, p, right) for c, p, right in own] for name, own in POOL.items()})
     return folder
 
@@ -48,6 +50,7 @@ def test_the_page_is_drawn_and_asks_for_nothing(run: Path, page: Page) -> None:
     charts = page.evaluate(CHARTS)
     assert len(charts) == 3 and all(width > 300 and dots > 2 for width, dots in charts)
     assert page.evaluate("document.querySelectorAll('details').length") > 3
+    assert page.evaluate("document.getElementById('loop').parentElement.querySelectorAll('tbody tr').length") == 1
     page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true })")
     page.screenshot(run / "light.png")
     light = page.evaluate(PAPER), page.evaluate(STYLED)

@@ -15,7 +15,7 @@ from atlas import console, settings, wiring
 from atlas.cli import app
 from atlas.evals.commands import Plan, run_eval
 from tests.support.evals import HashFingerprinter, MarkedSandbox, ScriptedLLM, finished_run, lines
-from tests.support.reports import POOL
+from tests.support.reports import POOL, with_loop
 
 RIGHT, WRONG = [(0.1, 0.9, True), (0.2, 0.4, False)], [(0.1, 0.9, False), (0.2, 0.4, True)]
 
@@ -71,10 +71,14 @@ def test_what_does_not_compare_exits_with_8_and_one_sentence(tmp_path: Path) -> 
 def test_a_report_says_where_its_files_are(tmp_path: Path) -> None:
     finished_run(tmp_path / "a", POOL)
     found = last(atlas("report", tmp_path / "a", "--against", f"{tmp_path / 'a'}:random", "--json"))
-    assert found.keys() == {"report", "bytes", "results", "problems", "candidates"}
-    assert all(Path(path).exists() for name, path in found.items() if name != "bytes")
+    assert found.keys() == {"report", "bytes", "results", "problems", "candidates", "loops"} and found["loops"] == {}
+    assert all(Path(path).exists() for name, path in found.items() if name not in ("bytes", "loops"))
     assert Path(found["report"]).stat().st_size == found["bytes"]
     assert atlas("report", tmp_path / "gone").exit_code == console.CONFIG
+    loop = with_loop(tmp_path / "a")
+    told = last(atlas("report", tmp_path / "a", "--json"))["loops"][loop.setup.name]
+    kept = json.loads(Path(found["results"]).read_text())["loops"][loop.setup.name]
+    assert told["seconds_per_solved"]["value"] == 2.25 and kept.items() >= told.items()
 
 
 def test_a_finished_run_is_left_alone_and_opens_neither_model_nor_sandbox(

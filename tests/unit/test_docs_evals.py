@@ -19,7 +19,7 @@ from costfield.bootstrap import LEVEL as INTERVAL
 from costfield.bootstrap import RESAMPLES
 from costfield.metrics import BINS
 from tests.support.evals import finished_run
-from tests.support.reports import POOL
+from tests.support.reports import POOL, with_loop
 
 TEXT = (Path(__file__).parents[2] / "docs" / "evals.md").read_text(encoding="utf-8")
 FLAT = re.sub(r"\s+", " ", TEXT)
@@ -57,6 +57,7 @@ def test_the_fields_that_are_named_exist() -> None:
 
 def test_anyone_computes_the_results_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     finished_run(tmp_path / "runs" / "a", POOL)
+    with_loop(tmp_path / "runs" / "a")
     monkeypatch.chdir(tmp_path)
     (program,) = re.findall(r"^```python\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
     exec(compile(program, "docs/evals.md", "exec"), {})

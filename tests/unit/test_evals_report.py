@@ -15,7 +15,7 @@ from atlas.evals.report import charts
 from atlas.evals.report.changes import Line, changes
 from atlas.evals.report.page import render, worst_picks, write_report
 from tests.support.evals import finished_run, rows_of
-from tests.support.reports import HOSTILE, POOL, hostile_rows
+from tests.support.reports import HOSTILE, POOL, hostile_rows, with_loop
 
 VOID = {"meta", "link", "img", "br"}
 
@@ -49,6 +49,7 @@ class Tags(HTMLParser):
 def test_a_hostile_program_stays_text(tmp_path: Path) -> None:
     folder, other = tmp_path / "run", tmp_path / "other"
     finished_run(folder, hostile_rows(), model=HOSTILE)
+    with_loop(folder, ranker=HOSTILE)
     finished_run(other, {name: [(-c, p, right) for c, p, right in own] for name, own in POOL.items()})
     page = render(folder, str(other))
     tags = Tags(page)
@@ -88,6 +89,23 @@ def test_the_page_shows_the_figures_and_where_they_come_from(tmp_path: Path) -> 
         assert fact in text
     for name in ("results.json", "candidates.parquet", "problems.parquet"):
         assert hashlib.sha256((tmp_path / name).read_bytes()).hexdigest() in text
+
+
+def test_what_the_loop_took_is_shown_where_it_was_played(tmp_path: Path) -> None:
+    finished_run(tmp_path, POOL)
+    assert "seconds per solved" not in render(tmp_path)
+    found = with_loop(tmp_path)
+    assert found.seconds_per_solved is not None and found.seconds_per_solved.value == 2.25
+    text = re.sub(r"\s+", " ", "".join(Tags(render(tmp_path)).text))
+    row = text.split(found.setup.name)[1]
+    assert row.startswith(" n 3Cost Field ") and "3 rounds of 4, 8 runs, 200000 tokens, 120 s" in row
+    figures = (found.solved, found.handed_out_wrong), (found.rounds, found.sandbox_runs), (found.tokens_per_solved,)
+    for digits, ones in zip((3, 2, 0), figures, strict=True):
+        for one in ones:
+            assert one and f"{one.value:.{digits}f} [{one.low:.{digits}f}, {one.high:.{digits}f}]" in row
+    assert "2.25 [" in row and "25%" in row and "3 verified; docker, seed 0" in text and "1 left undone" in text
+    with_loop(tmp_path, solved=(False,))
+    assert not Tags(render(tmp_path)).open and "–" in render(tmp_path), "nothing solved, nothing to divide by"
 
 
 def test_the_same_files_give_the_same_page(tmp_path: Path) -> None:
