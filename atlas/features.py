@@ -7,9 +7,8 @@ model's own tokens is the strongest. A feature that cannot be had is NaN: missin
 from __future__ import annotations
 
 import ast
-import builtins
+import math
 import re
-from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -17,18 +16,23 @@ from numpy.typing import NDArray
 from pyflakes import checker, messages
 
 from atlas import syntax
+from atlas.shape import shape, trigrams
 from atlas.types import Candidate, Task
 
 SCALARS = (
-    "logprob_mean", "logprob_min", "logprob_tenth", "margin_mean", "logprob_first", "logprob_last", "logprob_sum",
-    "agreement", "same_shape", "copies", "parses", "undefined_names", "entry_point", "chars", "lines", "index",
+    "logprob_mean", "logprob_min", "logprob_tenth", "margin_mean", "logprob_first", "logprob_last", "logprob_end",
+    "logprob_sum", "logprob_sure", "agreement", "shape_agreement", "same_shape", "copies", "parses", "undefined_names",
+    "entry_point", "chars", "lines", "index",
 )
-"""logprob_*: natural logs, over the tokens of the code: mean, least, mean of the least tenth, first, last, sum.
+"""logprob_*: natural logs, over the tokens of the code: mean, least, mean of the least tenth, first, last, mean of the
+last three (is this really the end?), sum; logprob_sure is the share of tokens that had a probability above 0.9.
 margin_mean: own log-probability minus the likeliest other token's. agreement: mean Jaccard similarity of token sets to
-the siblings (0 to 1; copies count). same_shape: share of siblings with the same syntax tree up to names. copies: share
-of the round's completions that are this program. parses, entry_point: 0 or 1. undefined_names: how many. index: the
-position in which the model gave it."""
+the siblings (0 to 1; copies count). shape_agreement: the same of token trigrams, once names no longer matter.
+same_shape: share of siblings that then are equal. copies: share of siblings that are this very program. These four are
+missing where there is no sibling, and mean the same for any number of them. parses, entry_point: 0 or 1.
+undefined_names: how many. index: the position in which the model gave it."""
 
+SURE = math.log(0.9)
 _TOKEN = re.compile(r"[A-Za-z_]\w*|\d+|[^\s\w]")
 
 
@@ -36,7 +40,8 @@ def scalars(task: Task, candidates: Sequence[Candidate]) -> NDArray[np.float32]:
     """(k, len(SCALARS)) float32, one row for each of k sibling candidates."""
     bags = [frozenset(_TOKEN.findall(c.program.source)) for c in candidates]
     trees = [syntax.tree(c.program.source) if task.language == "python" else None for c in candidates]
-    shapes = [None if tree is None else _shape(tree) for tree in trees]
+    shapes = [None if tree is None else shape(tree) for tree in trees]
+    grams = [trigrams(form or c.program.source) for form, c in zip(shapes, candidates, strict=True)]
     weights = np.array([c.copies for c in candidates], dtype=np.float64)
     rows = []
     for i, candidate in enumerate(candidates):
@@ -44,11 +49,13 @@ def scalars(task: Task, candidates: Sequence[Candidate]) -> NDArray[np.float32]:
         others[i] -= 1  # its own copies are siblings too, it itself is not
         total = others.sum()
         alike = np.array([_jaccard(bags[i], bag) for bag in bags])
+        akin = np.array([_jaccard(grams[i], gram) for gram in grams])
         same = np.array([shapes[i] is not None and shapes[i] == shape for shape in shapes])
         values = token_statistics(candidate) | {
-            "agreement": float(others @ alike / total) if total else 1.0,
-            "same_shape": float(others @ same / total) if total else 1.0,
-            "copies": candidate.copies / float(weights.sum()),
+            "agreement": float(others @ alike / total) if total else math.nan,
+            "shape_agreement": float(others @ akin / total) if total else math.nan,
+            "same_shape": float(others @ same / total) if total else math.nan,
+            "copies": float(others[i] / total) if total else math.nan,
             "chars": float(len(candidate.program.source)),
             "lines": float(candidate.program.source.count("\n")),
             "index": float(candidate.index),
@@ -83,11 +90,13 @@ def token_statistics(candidate: Candidate) -> dict[str, float]:
         "margin_mean": float(margins.mean()) if len(margins) else float("nan"),
         "logprob_first": float(own[0]),
         "logprob_last": float(own[-1]),
+        "logprob_end": float(own[-3:].mean()),
         "logprob_sum": float(own.sum()),
+        "logprob_sure": float((own > SURE).mean()),
     }
 
 
-def _jaccard(a: frozenset[str], b: frozenset[str]) -> float:
+def _jaccard(a: frozenset[object], b: frozenset[object]) -> float:
     return len(a & b) / len(a | b) if a or b else 1.0
 
 
@@ -112,36 +121,3 @@ def _undefined(tree: ast.Module) -> int:
     except RecursionError:
         return 0  # too deep for pyflakes, and for most else; it parsed, and that is all that is known
     return sum(isinstance(m, messages.UndefinedName | messages.UndefinedLocal) for m in found)
-
-
-def _shape(tree: ast.Module) -> str | None:
-    """The syntax tree with names replaced by the order of their first occurrence, as text; None where too deep."""
-    order: Counter[str] = Counter()
-    try:
-        return ast.dump(_Renamer(order).visit(ast.parse(ast.unparse(tree))))
-    except (RecursionError, SyntaxError, ValueError):
-        return None
-
-
-class _Renamer(ast.NodeTransformer):
-    """Replaces every name that is not a builtin by its number; drops docstrings and annotations."""
-
-    def __init__(self, order: Counter[str]) -> None:
-        self._order = order
-
-    def _number(self, name: str) -> str:
-        if hasattr(builtins, name):
-            return name
-        return f"v{self._order.setdefault(name, len(self._order))}"
-
-    def visit_Name(self, node: ast.Name) -> ast.AST:
-        return ast.Name(id=self._number(node.id), ctx=node.ctx)
-
-    def visit_arg(self, node: ast.arg) -> ast.AST:
-        return ast.arg(arg=self._number(node.arg), annotation=None)
-
-    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
-        if node.body and isinstance(node.body[0], ast.Expr) and isinstance(node.body[0].value, ast.Constant):
-            node.body = node.body[1:] or [ast.Pass()]
-        node.name, node.returns = self._number(node.name), None
-        return self.generic_visit(node)

@@ -23,7 +23,7 @@ from atlas.prompts import PROMPT_VERSION, fenced, messages
 from atlas.protocols import LLM, Fingerprint, ModelTooLong
 from atlas.types import Candidate, Completion, Program, Task
 
-FINGERPRINT_VERSION = 1
+FINGERPRINT_VERSION = 2
 Source = Literal["states", "embeddings", "none"]
 WORDS = {"states": "the states of its tokens", "embeddings": "embeddings of a text"}
 EMPTY = np.zeros(0, dtype=np.float32)
@@ -35,7 +35,7 @@ def render(task: Task, program: Program) -> str:
 
 
 def fingerprint_id(*, model: str, source: Source) -> str:
-    """Names a kind of fingerprint: `fp1-states-…`. `model`: the weights' sha256 where known, else the server's name."""
+    """Names a kind of fingerprint: `fp2-states-…`. `model`: the weights' sha256 where known, else the server's name."""
     parts = {
         "version": FINGERPRINT_VERSION, "model": model, "source": source, "pooling": "mean over code, last layer",
         "prompt": PROMPT_VERSION, "scalars": SCALARS,

@@ -19,6 +19,8 @@ class TrainConfig(BaseModel):
     seed: int = 0
     scalars: tuple[str, ...] | None = None  # which scalar columns to read; None = all that are ever available
     ignored: tuple[str, ...] = ("index",)  # never read: the order of sampling says nothing about a program
+    # Scalars that compare a candidate with its siblings: where it has none they are missing, and put at their mean.
+    relative: tuple[str, ...] = ("agreement", "shape_agreement", "same_shape", "copies")
     embeddings: bool = True  # False trains a field for servers that give no states
     components: int | None = Field(default=128, ge=1)  # principal components kept of the embedding; None = all dims
     embedding_weight: float = Field(default=8.0, gt=0)  # variance of the whole embedding beside 1 for each scalar

@@ -241,13 +241,13 @@ def make_card(
 ) -> Card:
     """The card of a trained ensemble."""
     digest = hashlib.sha256(pack(ensemble)).hexdigest()
-    needed = np.asarray(examples.scalar_names, dtype=object)[~ensemble.features.optional]
+    seen = zip(examples.scalar_names, ~ensemble.features.optional, strict=True)
     return Card(
         schema_version=SCHEMA_VERSION,
         fingerprint_id=examples.fingerprint_id,
         dims=examples.dims,
         scalars=examples.scalar_names,
-        needed=tuple(needed),
+        needed=tuple(name for name, always in seen if always and name not in config.relative),
         fault_names=fault_names(examples, config),
         config=config,
         data=DataCard.of(examples),

@@ -84,7 +84,7 @@ def test_the_measured_figures_are_those_of_the_shipped_card() -> None:
     one = e.selection
     assert f"| Cost Field | {one.value:.3f} [{one.low:.3f}, {one.high:.3f}] | |" in text
     assert f"selection on {e.mixed} mixed problems" in text
-    assert f"{e.candidates} labelled candidates of {e.problems} problems" in text
+    assert f"{e.candidates:,} labelled candidates of {e.problems} problems" in text
 
 
 def settings_rows(model: type[BaseModel] = Settings, prefix: str = "") -> Iterator[str]:

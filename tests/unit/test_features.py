@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from atlas.features import SCALARS, code_tokens, scalars
 from atlas.types import Candidate, Completion, Program, Task, TokenLogprob
+from costfield.config import TrainConfig
 from tests.support.domain import TASK, candidate
 
 LOGPROBS = [name for name in SCALARS if name.startswith(("logprob", "margin"))]
@@ -74,7 +75,9 @@ def test_log_probabilities_are_those_of_the_code_alone() -> None:
     assert row["logprob_mean"] == pytest.approx(-0.9)
     assert row["logprob_min"] == row["logprob_tenth"] == pytest.approx(-2.0)
     assert (row["logprob_first"], row["logprob_last"]) == pytest.approx((-0.5, -0.1))
+    assert row["logprob_end"] == pytest.approx((-2.0 - 1.0 - 0.1) / 3)
     assert row["logprob_sum"] == pytest.approx(-3.6)
+    assert row["logprob_sure"] == 0.25  # log 0.9 is -0.105
     assert row["margin_mean"] == pytest.approx(3 - 0.9)
 
 
@@ -86,6 +89,7 @@ def test_what_the_server_does_not_give_is_nan_and_not_zero() -> None:
     alone = candidate("ab", logprobs=(TokenLogprob(token=b"ab", logprob=-1.0),))
     (row,) = table(alone)
     assert np.isnan(row["margin_mean"]) and row["logprob_mean"] == -1
+    assert all(np.isnan(row[name]) for name in TrainConfig().relative), "agreement with nobody is no agreement"
 
 
 def test_agreement_is_the_mean_jaccard_similarity_to_the_siblings() -> None:
@@ -102,7 +106,7 @@ def test_copies_are_siblings() -> None:
     first, second = table(a, b)
     assert first["agreement"] == pytest.approx((2 * 1 + 1 * 0.5) / 3)
     assert second["agreement"] == pytest.approx(0.5)
-    assert (first["copies"], second["copies"]) == pytest.approx((0.75, 0.25))
+    assert (first["copies"], second["copies"]) == pytest.approx((2 / 3, 0))
 
 
 def test_a_program_with_other_names_has_the_same_shape() -> None:
@@ -111,6 +115,7 @@ def test_a_program_with_other_names_has_the_same_shape() -> None:
     other = candidate("def f(xs):\n    return sum(xs)", 2)
     rows = table(one, same, other)
     assert [row["same_shape"] for row in rows] == [0.5, 0.5, 0.0]
+    assert rows[0]["shape_agreement"] == rows[1]["shape_agreement"] > 0.5 > rows[2]["shape_agreement"] > 0
 
 
 def test_names_that_no_one_defines_are_counted_and_the_entry_point_is_looked_for() -> None:
