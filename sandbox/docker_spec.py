@@ -64,6 +64,7 @@ def host_config(shape: Shape, runtime: str | None, cgroup_parent: str | None) ->
     memory = (shape.container_mb + gvisor * GVISOR_MB) * MIB
     return {
         "network_mode": "none",
+        "sysctls": {"net.ipv4.tcp_max_tw_buckets": "0"},  # a port that stays taken would tell the next check
         "read_only": True,
         "cap_drop": ["ALL"],
         "cap_add": ["SETUID", "SETGID", "KILL"],  # for the supervisor; the program has another uid and none of them

@@ -98,9 +98,9 @@ def _step(source: str, kind: str, payload: dict[str, Any], values: list[bytes]) 
     try:
         code = compile(source, FILE, "exec", dont_inherit=True)
     except (SyntaxError, ValueError, OverflowError, RecursionError, MemoryError) as error:
-        text = _text(error)
-        _print_line(f"{_name(type(error))}: {text}")
-        return [encode("syntax"), encode(text)]
+        name, text = _name(type(error)), _text(error)
+        _print_line(f"{name}: {text}")
+        return [encode("syntax"), encode(text or name)]
     module = type(sys)("__main__" if kind == "stdio" else "program")
     _modules[module.__name__] = module
     space = module.__dict__

@@ -26,6 +26,17 @@ MAX_BYTES = 3_500_000
 MAX_DEPTH = 200
 
 _modules = sys.modules
+_mro, _name, _qualified_name, _module = (  # asked of `type` itself: a metaclass says what it likes
+    type.__dict__[field].__get__ for field in ("__mro__", "__name__", "__qualname__", "__module__")
+)
+
+
+def _home(kind: type) -> tuple[Any, Any]:
+    """Module and qualified name of a class; None where it has been stripped of them."""
+    try:
+        return _module(kind), _qualified_name(kind)
+    except AttributeError:
+        return None, None
 
 
 def _attributes(value: Any) -> Any:
@@ -127,7 +138,7 @@ class Encoder:
 
     def library(self, kind: type, value: Any, depth: int) -> bool:
         """Write a value of one of the standard library's value types; False where it is none."""
-        where, name = kind.__module__, kind.__qualname__
+        where, name = _home(kind)
         if type(where) is not str or kind is not getattr(_modules.get(where), name, None):
             return False
         if where == "collections" and name in ("Counter", "defaultdict", "OrderedDict"):
@@ -148,15 +159,15 @@ class Encoder:
     def instance(self, kind: type, value: Any, depth: int) -> bool:
         """Write the attributes of an object that is nothing but attributes; False where it is more."""
         attributes = _attributes(value)
-        if kind.__mro__[1:] != (object,) or type(attributes) is not dict:
+        if _mro(kind)[1:] != (object,) or type(attributes) is not dict:
             return False
-        self.items(b"o", [kind.__name__, *(part for item in attributes.items() for part in item)], depth)
+        self.items(b"o", [_name(kind), *(part for item in attributes.items() for part in item)], depth)
         return True
 
     def opaque(self, kind: type) -> None:
         """Write that a value is not plain data; only the name of its type travels."""
         self.lossy = True
-        name = type.__dict__["__name__"].__get__(kind)
+        name = _name(kind)
         self.text(b"U", name if type(name) is str else "?")
 
 

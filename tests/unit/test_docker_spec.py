@@ -13,6 +13,7 @@ def test_everything_that_can_be_taken_away_is() -> None:
     assert host["cap_drop"] == ["ALL"] and sorted(host["cap_add"]) == ["KILL", "SETGID", "SETUID"]
     assert host["security_opt"][0] == "no-new-privileges" and host["security_opt"][1].startswith("seccomp={")
     assert host["log_config"] == {"Type": "none"}
+    assert host["sysctls"] == {"net.ipv4.tcp_max_tw_buckets": "0"}
     assert "binds" not in host and "privileged" not in host and "devices" not in host
     config = container_config("image", {})
     assert config["tty"] is False and "volumes" not in config
