@@ -21,6 +21,10 @@ class SocketUsed(BaseException):
     """A unit test reached out. Not an Exception, so that no retry or fall-back can hide it."""
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--hostile-report", action="store_true", help="a table of what became of the hostile programs")
+
+
 @pytest.fixture(autouse=True)
 def _unit_tests_open_no_sockets(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Pairs of connected sockets, which event loops are made of, stay possible."""

@@ -1,0 +1,6 @@
+#| tries = "raise what no handler for exceptions catches"
+#| docker = "ERROR"
+#| wasm = "ERROR"
+#| message = "KeyboardInterrupt"
+def f(x):
+    raise KeyboardInterrupt
