@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
@@ -24,6 +25,7 @@ from pathlib import Path
 import anyio
 
 from atlas import models, settings, wiring
+from atlas.errors import AtlasError
 from atlas.evals import datasets
 from atlas.extract import candidates
 from atlas.fingerprint import ModelFingerprinter
@@ -59,7 +61,10 @@ def main() -> None:
     parser.add_argument("-k", type=int, default=4, help="completions for each task")
     parser.add_argument("--max-tokens", type=int, default=256)
     given = parser.parse_args()
-    found = summary(anyio.run(measure, given.tasks, given.k, given.max_tokens))
+    try:
+        found = summary(anyio.run(measure, given.tasks, given.k, given.max_tokens))
+    except AtlasError as error:  # no model, or a field for another one: the sentence says what to do
+        sys.exit(f"{parser.prog}: {error}")
     print(json.dumps(found) if given.json else "\n".join(f"{name:20} {value:.5g}" for name, value in found.items()))
 
 

@@ -13,11 +13,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 import time
 
 import numpy as np
 import torch
-from sklearn.linear_model import LogisticRegression
 
 from costfield.config import TrainConfig
 from costfield.data import Examples
@@ -25,6 +25,11 @@ from costfield.model import Network, Shape
 from costfield.objective import Batch, total_loss
 from costfield.optimise import optimizers
 from costfield.train import fit, step, threads
+
+try:
+    from sklearn.linear_model import LogisticRegression
+except ImportError as error:
+    sys.exit(f"this needs scikit-learn, which `make setup-dev` installs: {error}")
 
 ROWS, DIMS, SIBLINGS = 20_000, 1536, 8
 TOLERANCE = 1e-4
