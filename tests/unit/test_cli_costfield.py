@@ -104,7 +104,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "one class": ({"passed": np.ones(360)}, "all 360 candidates passed"),
     "too few": ({"problems": 7}, "7 problems are too few: at least 20 are needed, 13 more"),
     "not one mixed": ({"passed": np.repeat(np.arange(60) % 2, 6)}, "at least 10 are needed"),
-    "without a feature": ({"scalars": np.full((360, 3), np.nan)}, "this field needs logprob_mean, chars as a finite number"),
+    "without a feature": ({"scalars": np.full((360, 3), np.nan)}, "this field needs logprob_mean, chars as a finite"),
 }
 
 
