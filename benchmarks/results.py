@@ -79,7 +79,9 @@ def _loops(loops: dict[str, LoopResults]) -> list[str]:
         "| loop | solved | handed out wrong | runs a solved task | tokens a solved task | rounds | completions |",
         "|---|---|---|---|---|---|---|",
     ]
-    for name, one in loops.items():
+    for one in loops.values():
+        budget = one.setup.budget
+        name = f"{one.setup.policy}, {budget.candidates} candidates a round, at most {budget.rounds} round{"s" * (budget.rounds > 1)}"
         shown = (one.sandbox_runs_per_solved, one.tokens_per_solved, one.rounds, one.completions)
         cells = [_ci(one.solved), _ci(one.handed_out_wrong), *(_ci(value, digits=2) for value in shown)]
         lines.append(f"| {name}, n {one.problems} | {' | '.join(cells)} |")
