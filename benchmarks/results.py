@@ -81,7 +81,8 @@ def _loops(loops: dict[str, LoopResults]) -> list[str]:
     ]
     for one in loops.values():
         budget = one.setup.budget
-        name = f"{one.setup.policy}, {budget.candidates} candidates a round, at most {budget.rounds} round{"s" * (budget.rounds > 1)}"
+        rounds = "one round" if budget.rounds == 1 else f"at most {budget.rounds} rounds"
+        name = f"{one.setup.policy}, {rounds} of {budget.candidates} candidates"
         shown = (one.sandbox_runs_per_solved, one.tokens_per_solved, one.rounds, one.completions)
         cells = [_ci(one.solved), _ci(one.handed_out_wrong), *(_ci(value, digits=2) for value in shown)]
         lines.append(f"| {name}, n {one.problems} | {' | '.join(cells)} |")
