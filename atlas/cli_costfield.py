@@ -156,15 +156,14 @@ def costfield_ablate(
     mine = data is None or data.resolve() == own
     keep = not option and (mine or field is not None)
     page = page or (PAGE if mine and folder == settings.SHIPPED_FIELD and PAGE.exists() else None)
-    before = page.read_text(encoding="utf-8") if page else ""
     if page:
-        ablation_page.require_marks(before)  # not after minutes of work
+        ablation_page.require_marks(page.read_text(encoding="utf-8"))  # not after minutes of work
     examples = load_examples(data or own, fingerprint_id=card.fingerprint_id, training=True)
     result = ablate(examples, card.config, names=option or tuple(OPTIONS), seeds=seeds, told=console.say)
     if keep:
         replace_file(folder / "ablations.json", (result.model_dump_json(indent=1) + "\n").encode())
     if keep and page:
-        replace_file(page, ablation_page.put_into(before, result).encode())
+        replace_file(page, ablation_page.put_into(page.read_text(encoding="utf-8"), result).encode())
     console.say(ablation_page.generated(result))
     if as_json:
         console.put(_differences(result))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import subprocess
+import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +22,7 @@ from api.store import TaskOutcome, TaskStatus
 from api.views import TaskView
 from atlas import console
 from atlas.cli import app
+from atlas.evals.commands import read_results
 from atlas.settings import SHIPPED_FIELD, Settings
 from atlas.types import Language, StdioCheck
 from costfield.field import read_card
@@ -82,9 +85,28 @@ def test_the_measured_figures_are_those_of_the_shipped_card() -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     e = read_card(SHIPPED_FIELD).evaluation
     one = e.selection
-    assert f"| Cost Field | {one.value:.3f} [{one.low:.3f}, {one.high:.3f}] | |" in text
-    assert f"selection on {e.mixed} mixed problems" in text
-    assert f"{e.candidates:,} labelled candidates of {e.problems} problems" in text
+    assert f"trained on {e.candidates:,} labelled candidates of {e.problems} MBPP problems ({e.mixed} mixed)" in text
+    assert f"{one.value:.3f} [{one.low:.3f}, {one.high:.3f}]" in text
+
+
+def test_the_measured_figures_are_those_of_the_published_runs() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    runs = [read_results(ROOT / "benchmarks" / "runs" / name) for name in ("humaneval", "mbpp-test")]
+    assert all(f"{run.mixed} mixed of {run.tasks}" in text for run in runs)
+    rows = {name: name for name in runs[0].rankers if name not in ("oracle", "longest")}
+    for name, shown in (rows | {"cost-field": "**Cost Field**"}).items():
+        cells = [run.rankers[name].selection for run in runs]
+        told = " | ".join(f"{one.value:.3f} [{one.low:.3f}, {one.high:.3f}]" for one in cells if one)
+        assert f"| {shown} | {told} |" in text
+    ahead = [run.ahead["log-probability"] for run in runs]
+    told = " | ".join(f"{one.value:+.3f} [{one.low:+.3f}, {one.high:+.3f}]" for one in ahead)
+    assert f"paired | {told} |" in text
+
+
+def test_the_published_tables_are_what_the_kept_rows_say() -> None:
+    made = subprocess.run([sys.executable, "benchmarks/results.py", "--json"], cwd=ROOT, capture_output=True, text=True)
+    assert made.returncode == 0, made.stderr
+    assert set(json.loads(made.stdout.splitlines()[-1])) == {"humaneval", "mbpp-test"}
 
 
 def settings_rows(model: type[BaseModel] = Settings, prefix: str = "") -> Iterator[str]:
