@@ -58,7 +58,7 @@ def eval_loop(
     plan = plan if limit is None else replace(plan, limit=limit)
 
     async def work() -> LoopResults:
-        async with shared.parts(config) as (_, fingerprinter, sandbox):
+        async with shared.parts(config, reuse=1) as (_, fingerprinter, sandbox):
             solver, because = wiring.compose(config, fingerprinter, sandbox)
             console.say(f"policy {solver.policy.name}: {because}")
             as_run = replace(solver, temperature=Warming(start=plan.temperature), max_tokens=plan.max_tokens)

@@ -41,7 +41,7 @@ def eval_grade(
     problems: Problems,
     data: shared.Data = None,
     out: Annotated[Path | None, typer.Option(help="Verdicts, a line a sample; naming it again goes on.")] = None,
-    reuse: Reuse = 100,
+    reuse: Reuse = shared.REUSE,
     as_json: shared.Json = False,
 ) -> None:
     """Grade programs from anywhere. Exit code 5 where the sandbox left one without a verdict."""

@@ -22,6 +22,9 @@ Data = Annotated[list[Path] | None, typer.Option(help="Folder in which data sets
 Limit = Annotated[int | None, typer.Option(help="Only the first so many problems.")]
 Each = Annotated[int, typer.Option("-k", help="Completions for each problem.")]
 
+REUSE = 100
+"""Programs per container where all are one tenant's: a new container for each would be most of the time."""
+
 
 def plan(
     config: settings.Settings, problems: list[str], folder: Path, data: list[Path] | None, limit: int | None, k: int,
@@ -35,6 +38,11 @@ def plan(
 
 
 @asynccontextmanager
-async def parts(config: settings.Settings) -> AsyncIterator[tuple[LLM, ModelFingerprinter, Sandbox]]:
+async def parts(
+    config: settings.Settings, *, reuse: int = REUSE
+) -> AsyncIterator[tuple[LLM, ModelFingerprinter, Sandbox]]:
+    """The parts that evaluations take; a container judges up to `reuse` programs, or more where settings say so."""
+    several = config.sandbox.model_copy(update={"reuse": max(reuse, config.sandbox.reuse)})
+    config = config.model_copy(update={"sandbox": several})
     async with wiring.open_llm(config) as llm, wiring.open_sandbox(config) as sandbox:
         yield llm, ModelFingerprinter.best(llm), AsksAgain(sandbox=sandbox)
