@@ -22,7 +22,7 @@ def proofs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("proofs")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 async def docker(proofs: Path) -> AsyncIterator[Ground]:
     """One container serves many programs here: what one leaves behind, the next would find."""
     from sandbox.docker import DockerSandbox, DockerSettings
@@ -32,7 +32,7 @@ async def docker(proofs: Path) -> AsyncIterator[Ground]:
         yield await Ground.of(sandbox)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 async def wasm() -> AsyncIterator[Ground]:
     """One instance waits while another runs; each is thrown away after its step."""
     from sandbox.wasm import WasmSandbox

@@ -82,7 +82,7 @@ def test_costfield_proof_reads_as_a_table(proof: Proof) -> None:
         ({"passed": np.zeros(900)}, InvalidExamples, "all 900 candidates failed"),
         ({"problems": 12}, TooFewProblems, "12 problems are too few: at least 20 are needed, 8 more"),
         ({"passed": np.repeat(np.arange(150) % 2, 6)}, TooFewProblems, "0 of 150 problems .* at least 10 are needed"),
-        ({"scalars": np.full((900, 3), np.nan)}, InvalidFingerprint, "needs logprob_mean, chars, agreement"),
+        ({"scalars": np.full((900, 3), np.nan)}, InvalidFingerprint, "needs logprob_mean, chars as a finite number"),
         ({"group": ["p0003"] * 900}, LeakedProblems, "trained on 'p0003'"),
     ],
 )

@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import pickle
+import sys
 import zlib
 from pathlib import Path
 from typing import Any
@@ -89,7 +90,11 @@ def test_livecodebench_reads_standard_input_and_methods() -> None:
 def run(problem: Problem, source: str) -> dict[str, Any]:
     """What the sandbox would see of a right program of our own, in this process."""
     space: dict[str, Any] = {}
-    exec(problem.runnable(problem.completed(source)).source, space)
+    limit = sys.getrecursionlimit()
+    try:
+        exec(problem.runnable(problem.completed(source)).source, space)
+    finally:
+        sys.setrecursionlimit(limit)  # what is put before a program may raise it; other tests rely on it
     return space
 
 
