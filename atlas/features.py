@@ -50,7 +50,7 @@ def scalars(task: Task, candidates: Sequence[Candidate]) -> NDArray[np.float32]:
         total = others.sum()
         alike = np.array([_jaccard(bags[i], bag) for bag in bags])
         akin = np.array([_jaccard(grams[i], gram) for gram in grams])
-        same = np.array([shapes[i] is not None and shapes[i] == shape for shape in shapes])
+        same = np.array([shapes[i] is not None and shapes[i] == form for form in shapes])
         values = token_statistics(candidate) | {
             "agreement": float(others @ alike / total) if total else math.nan,
             "shape_agreement": float(others @ akin / total) if total else math.nan,

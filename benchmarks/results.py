@@ -2,14 +2,16 @@
 
     python benchmarks/results.py --json [--write] [--runs FOLDER] [--page docs/results.md]
 
-Needs no model, data set or sandbox. A run whose `results.json` is not what its rows say is an error. `--write` puts the
-tables into the page, between its marks; without it a page that says anything else is an error too. The last line is a
-JSON object: for each run its problems, the mixed ones, and selection by ranker.
+Needs no model, data set or sandbox. A run whose `results.json` is not what its rows say, and what `loops/*.jsonl.gz`
+say of each problem that a loop played, is an error. `--write` puts the tables into the page, between its marks; without
+it a page that says anything else is an error too. The last line is a JSON object: for each run its problems, the mixed
+ones, and selection by ranker.
 """
 
 from __future__ import annotations
 
 import argparse
+import gzip
 import json
 import sys
 from pathlib import Path
@@ -17,7 +19,7 @@ from typing import Any
 
 from atlas.errors import ConfigError
 from atlas.evals.commands import read_results
-from atlas.evals.loop_results import LoopResults
+from atlas.evals.loop_results import Looped, LoopResults, loop_results
 from atlas.evals.measures import Interval
 from atlas.evals.results import Results, summary
 from atlas.evals.rows import Rows
@@ -31,9 +33,20 @@ def again(folder: Path) -> Results:
     """The results of a run, computed anew from its rows. Raises ConfigError where its own file says anything else."""
     told, rows = read_results(folder), Rows.read(folder)
     found = summary(rows, told.config, told.provenance, excluded=told.excluded, infrastructure=told.infrastructure)
-    if found != told.model_copy(update={"loops": {}}):
+    loops = {name: _played(folder, name, one) for name, one in told.loops.items()}
+    if found.model_copy(update={"loops": loops}) != told:
         raise ConfigError(f"{folder} says other results than its rows do; measure it again (atlas eval resume)")
     return told
+
+
+def _played(folder: Path, name: str, told: LoopResults) -> LoopResults:
+    """What a loop came to, from what it did on each problem. Raises ConfigError where that was not kept."""
+    try:
+        lines = gzip.decompress((folder / "loops" / f"{name}.jsonl.gz").read_bytes()).splitlines()
+    except FileNotFoundError as error:
+        raise ConfigError(f"what the loop {name} did is not kept: there is no {error.filename}") from None
+    found = [Looped.model_validate_json(line) for line in lines]
+    return loop_results(told.setup, found, told.excluded, told.infrastructure)
 
 
 def section(name: str, found: Results) -> str:

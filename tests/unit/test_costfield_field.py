@@ -55,6 +55,18 @@ def test_costfield_one_candidate_alone_has_a_cost(field: CostField) -> None:
     assert np.isfinite([got.cost[0], got.p_pass[0], got.spread[0]]).all()
 
 
+def test_costfield_one_candidate_alone_agrees_with_nobody() -> None:
+    """A field whose training candidates all had siblings takes a lone one's missing agreement for the usual."""
+    vectors, scalars = siblings(1)
+    field = train(labelled(), QUICK)
+    assert field.card.needed == ("logprob_mean", "chars")
+    usual = field.ensemble.features.scalar_task_mean[2]
+    assumed = field.costs(vectors, [[*scalars[0, :2], usual]])
+    scalars[0, 2] = np.nan
+    assert field.costs(vectors, scalars).cost == pytest.approx(assumed.cost, abs=1e-4)
+    assert field.costs(vectors, [[*scalars[0, :2], usual + 3]]).cost != pytest.approx(assumed.cost, abs=1e-4)
+
+
 def test_costfield_order_of_siblings_does_not_matter_and_tasks_do_not_mix(field: CostField) -> None:
     vectors, scalars = siblings()
     order = np.array([3, 0, 5, 1, 2, 4])
