@@ -36,12 +36,15 @@ CENSUS = Program(
     source="""
 import os, socket
 
+status = dict(line.split(":", 1) for line in open("/proc/self/status"))
+of_libc = 3 << 31  # signals 32 and 33: glibc lets no program near them, and whoever started the engine may ignore them
+
 for place in ("/box", "/box/run", "/dev/shm", "/dev/mqueue", "/tmp"):
     print(place, sorted(os.listdir(place)) if os.path.isdir(place) else [])
 print("processes", sum(name.isdigit() for name in os.listdir("/proc")))
 print("descriptors", sorted(int(name) for name in os.listdir("/proc/self/fd"))[:4])
 print("sockets", sum(len(open("/proc/net/" + name).readlines()) - 1 for name in ("unix", "udp", "raw")))
-print("signals", [line for line in open("/proc/self/status") if line.startswith(("SigIgn", "SigBlk"))])
+print("signals", *(hex(int(status[name], 16) & ~of_libc) for name in ("SigBlk", "SigIgn")))
 """
 )
 CENSUS_CHECKS: tuple[Check, ...] = (
@@ -55,7 +58,7 @@ CENSUS_CHECKS: tuple[Check, ...] = (
 processes 3
 descriptors [0, 1, 2, 3]
 sockets 0
-signals ['SigBlk:\\t0000000000000000\\n', 'SigIgn:\\t0000000001001000\\n']
+signals 0x0 0x1001000
 """
     ),
 )
