@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from atlas.errors import AtlasError
+from atlas.errors import AtlasError, ModelReplyError
 from atlas.fingerprint import read_program
 from atlas.hidden import HiddenChecks
 from atlas.observe import ObservedLLM, ObservedRanker, ObservedSandbox, Observer
+from atlas.prompts import messages
+from atlas.protocols import Sampling
 from atlas.solver import Solver
-from atlas.types import AssertCheck, Budget, Check, Program, Solution, Task
+from atlas.types import AssertCheck, Budget, Candidate, Check, Program, Solution, Task
 from sandbox.errors import SandboxError
 
 KNOWN_TASK = Task(
@@ -18,6 +20,8 @@ KNOWN_TASK = Task(
     checks=(AssertCheck(code="assert add(2, 3) == 5"),),
 )
 KNOWN_PROGRAM = Program(source="def add(a, b):\n    return a + b\n")
+READY_TOKENS = 16
+"""Enough to tell that a server answers, and with log-probabilities where it has them; cheap enough to ask for often."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,13 +70,29 @@ class Service:
 
     async def _scores(self) -> tuple[bool, str]:
         try:
-            candidate = await read_program(self.base.llm, KNOWN_TASK, KNOWN_PROGRAM)
-            (ranked,) = await self.base.ranker.rank(KNOWN_TASK, [candidate])
+            candidate = await self._known_candidate()
+            # With a sibling, since agreement with none is unknown and no baseline could rank by it.
+            ranked, _ = await self.base.ranker.rank(KNOWN_TASK, [candidate, replace(candidate, index=1)])
         except AtlasError as exc:
             return False, str(exc)
         if ranked.cost is None:
             return False, ranked.problem
         return True, f"{self.base.ranker.name}: a known program costs {ranked.cost:.3f}"
+
+    async def _known_candidate(self) -> Candidate:
+        """The known program as if the model had written it; raises AtlasError where the model does not answer.
+
+        A server that cannot read a given answer is asked for a short one, whose tokens then stand for the program's:
+        so that it is really asked, and what a ranker needs of tokens is there.
+        """
+        llm = self.base.llm
+        if llm.capabilities.states:
+            return await read_program(llm, KNOWN_TASK, KNOWN_PROGRAM)
+        sampling = Sampling(n=1, temperature=self.base.temperature.at(0), seed=0, max_tokens=READY_TOKENS)
+        made, _ = await llm.sample(messages(KNOWN_TASK), sampling)
+        if not made:
+            raise ModelReplyError("the model's server gave no answer to a short question")
+        return Candidate(index=0, round=0, program=KNOWN_PROGRAM, completion=made[0], span=(0, len(made[0].text)))
 
     async def _runs(self) -> tuple[bool, str]:
         try:

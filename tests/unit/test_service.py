@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from atlas.rank import baseline
+from atlas.errors import ModelUnavailable
+from atlas.rank import BASELINES, baseline
 from atlas.service import Service
 from atlas.solver import Solver
 from atlas.types import Budget, CallCheck, Status
@@ -84,7 +85,22 @@ async def test_a_part_that_does_not_work_is_not_ready_and_says_why() -> None:
     assert down["sandbox"] == (False, "no engine")
     wrong = await service(sandbox=ScriptSandbox(answer=verdict("FAIL"))).ready()
     assert not wrong["sandbox"][0] and "FAIL" in wrong["sandbox"][1]
-    made = service(ranker="log-probability")
-    without = replace(made.base, llm=ScriptLLM(rounds=[[]], capabilities=replace(CAN, states=False)))
-    unscored = await replace(made, base=without).ready()
-    assert unscored["cost"] == (False, "the model's server gives no logprob_mean")
+    silent = await on_another_server(ScriptLLM(rounds=[[]])).ready()
+    assert silent["cost"] == (False, "the model's server gave no answer to a short question")
+    away = await on_another_server(ScriptLLM(rounds=[ModelUnavailable("it went away")]), ranker="first").ready()
+    assert away["cost"] == (False, "it went away")
+
+
+def on_another_server(llm: ScriptLLM, ranker: str = "log-probability") -> Service:
+    """A service whose model's server only completes, as all but the embedded engine do."""
+    made = service(ranker=ranker)
+    llm.capabilities = replace(CAN, states=False)
+    return replace(made, base=replace(made.base, llm=llm, sandbox=ScriptSandbox(answer=verdict("PASS"))))
+
+
+@pytest.mark.parametrize("ranker", list(BASELINES))
+async def test_a_server_that_cannot_read_a_given_answer_is_asked_for_a_short_one(ranker: str) -> None:
+    llm = ScriptLLM(rounds=[["def add"]])
+    cost, said = (await on_another_server(llm, ranker).ready())["cost"]
+    assert cost and said.startswith(f"{ranker}: a known program costs ")
+    assert [(sampling.n, sampling.max_tokens) for _, sampling in llm.asked] == [(1, 16)]
