@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import importlib.metadata
+import os
 import sqlite3
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import anyio
+
 from atlas import models
 from atlas.errors import AtlasError
-from atlas.llm import llamacpp
-from atlas.settings import Settings
+from atlas.llm import llamacpp, probe
+from atlas.llm.endpoint import Endpoint, Timeouts
+from atlas.llm.retry import RetryPolicy
+from atlas.rank import BASELINES
+from atlas.settings import LLMSettings, Settings
 from costfield.errors import CostFieldError
 from costfield.field import read_card
 from sandbox.engine import docker_status
+
+ANSWER_SECONDS = 10.0
+"""How long a model server may take to list its models."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +39,10 @@ class Part:
 
 
 def examine(settings: Settings) -> list[Part]:
-    """Look at every part, in the order in which they are needed. Starts nothing and changes nothing."""
+    """Look at every part, in the order in which they are needed. Starts nothing and changes nothing.
+
+    A model file that has not been read since it came is read once, to know its SHA-256; then a stamp beside it tells.
+    """
     parts: tuple[Callable[[Settings], Part], ...]
     parts = (_python, _torch, _model, _engine, _cost_field, _docker, _wasm, _database)
     return [part(settings) for part in parts]
@@ -51,13 +63,40 @@ def _torch(_: Settings) -> Part:
 def _model(settings: Settings) -> Part:
     llm = settings.llm
     if llm.base_url is not None:
-        return Part(name="model", ok=True, found=f"{llm.model or 'the first model'} on {llm.base_url}")
+        return _server(llm, llm.base_url)
     name = llm.model or models.DEFAULT
     try:
-        path = models.locate(name, cache_dir=settings.cache)
+        path = models.verified(name, cache_dir=settings.cache).path
     except (AtlasError, OSError) as exc:
-        return Part(name="model", ok=False, found=str(exc), fix=f"atlas models pull {name}")
+        return Part(name="model", ok=False, found=str(exc), fix=_model_fix(name, settings.cache))
     return Part(name="model", ok=True, found=f"{name} ({path.stat().st_size / 1e6:.0f} MB)")
+
+
+def _model_fix(name: str, cache: Path) -> str:
+    if name not in models.CATALOGUE:
+        return f"set ATLAS_LLM__MODEL to the path of a GGUF file, or to one of {', '.join(models.CATALOGUE)}"
+    there = (models.models_dir(cache) / models.CATALOGUE[name].file).exists()
+    return f"atlas models pull {name}{' --force' if there else ''}"
+
+
+def _server(llm: LLMSettings, base_url: str) -> Part:
+    try:
+        name = anyio.run(ask_server, llm, base_url)
+    except AtlasError as exc:
+        fix = "start that server, or mend ATLAS_LLM__BASE_URL, _MODEL and _API_KEY; unset, the embedded model is used"
+        return Part(name="model", ok=False, found=str(exc), fix=fix)
+    return Part(name="model", ok=True, found=f"{name} on {base_url}")
+
+
+async def ask_server(llm: LLMSettings, base_url: str) -> str:
+    """The name of the model that the server at `base_url` would be asked for. Raises ConfigError, ModelError."""
+    key = llm.api_key.get_secret_value() if llm.api_key else None
+    patience = Timeouts(read=ANSWER_SECONDS, total=ANSWER_SECONDS, deadline=ANSWER_SECONDS)
+    endpoint = Endpoint(base_url, key, timeouts=patience, retry=RetryPolicy(attempts=1), concurrency=1)
+    try:
+        return await probe.served(endpoint, llm.model)
+    finally:
+        await endpoint.aclose()
 
 
 def _engine(settings: Settings) -> Part:
@@ -71,7 +110,10 @@ def _engine(settings: Settings) -> Part:
 
 
 def _cost_field(settings: Settings) -> Part:
-    if settings.ranker not in ("auto", "cost-field"):
+    if settings.ranker not in ("auto", "cost-field", *BASELINES):
+        fix = f"set ATLAS_RANKER to auto, cost-field or one of {', '.join(BASELINES)}"
+        return Part(name="cost field", ok=False, found=f"there is no ranker {settings.ranker!r}", fix=fix)
+    if settings.ranker in BASELINES:
         return Part(name="cost field", ok=True, found=f"not needed: the ranker is {settings.ranker}")
     try:
         card = read_card(settings.cost_field)
@@ -99,9 +141,9 @@ def _wasm(settings: Settings) -> Part:
 
 
 def _database(settings: Settings) -> Part:
-    path = settings.database
+    path = settings.database.expanduser().absolute()
     folder = next((p for p in (path, *path.parents) if p.exists()), Path("/"))
-    ok = folder.is_file() or _writable(folder)
+    ok = os.access(path, os.R_OK | os.W_OK) if path.is_file() else folder != path and _writable(folder)
     found = f"SQLite {sqlite3.sqlite_version} at {path}"
     return Part(name="database", ok=ok, found=found, fix=f"make {folder} writable, or set ATLAS_API__DATABASE")
 

@@ -25,6 +25,10 @@ _MAX_BODY = 256 * 1024 * 1024
 """Bytes of one reply: 64 choices of 2,000 tokens with states fit; a server that never ends does not fill the memory."""
 
 
+LISTING_SECONDS = 30.0
+"""For a GET, which only lists models: it needs no thought, so that a server silent for longer is known not to work."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timeouts:
     """Seconds. Answers are not streamed, so `read` bounds the silence while the model thinks.
@@ -131,7 +135,7 @@ class Endpoint:
 
     async def _once(self, method: str, path: str, content: bytes | None, remaining_s: float) -> bytes:
         """One request. Raises _Failure where trying again may help, else the error itself."""
-        seconds = min(self._timeouts.total, remaining_s)
+        seconds = min(self._timeouts.total, remaining_s, LISTING_SECONDS if content is None else remaining_s)
         response: httpx.Response | None = None
         headers = {"Content-Type": "application/json"} if content is not None else {}
         url = f"{self.url}/{path}"
@@ -142,7 +146,8 @@ class Endpoint:
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
             raise _Failure(self._unreachable(error), status=NEVER_CONNECTED) from None
         except TimeoutError:
-            raise ModelUnavailable(f"{self.url} did not finish an answer within {seconds:g} s.{_SLOW}") from None
+            slow = _SLOW if content is not None else _STUCK
+            raise ModelUnavailable(f"{self.url} did not finish an answer within {seconds:g} s.{slow}") from None
         except httpx.TimeoutException:
             raise ModelUnavailable(f"{self.url} sent nothing for {self._timeouts.read:g} s.{_SLOW}") from None
         except httpx.HTTPError as error:
@@ -193,6 +198,7 @@ class Endpoint:
         raise _Failure(error, status=status, retry_after_s=wait)
 
 
+_STUCK = " It is overloaded or stuck, or is no model server: see its log."
 _SLOW = " It is overloaded or stuck: see its log, ask for fewer tokens, or raise the time-out."
 
 

@@ -53,6 +53,14 @@ async def probe(endpoint: Endpoint, model: str | None) -> tuple[Capabilities, Em
     return capabilities, encoding or "base64"
 
 
+async def served(endpoint: Endpoint, model: str | None) -> str:
+    """The name of the model that would be asked, by the server's list alone. Raises as `probe`."""
+    try:
+        return (await _find_model(endpoint, model)).id
+    except Refused as refusal:
+        raise _as_configuration(endpoint, refusal) from None
+
+
 async def _find_model(endpoint: Endpoint, name: str | None) -> ModelEntry:
     try:
         reply = await endpoint.get("models", replies.ModelsReply)

@@ -9,12 +9,16 @@ from collections.abc import AsyncIterator
 
 import anyio
 import pytest
+from pydantic import SecretStr
 
-from atlas.errors import ModelReplyError, ModelUnavailable
+from atlas.doctor import ask_server
+from atlas.errors import ConfigError, ModelReplyError, ModelUnavailable
+from atlas.llm import endpoint
 from atlas.llm.client import OpenAIClient
 from atlas.llm.endpoint import Timeouts
 from atlas.llm.retry import RetryPolicy
 from atlas.protocols import Sampling
+from atlas.settings import LLMSettings
 from atlas.types import Message
 from tests.support.fake_openai import FakeOpenAI, Fault
 
@@ -144,6 +148,36 @@ async def test_nobody_listens() -> None:
     url = f"http://127.0.0.1:{port}"
     with pytest.raises(ModelUnavailable, match=rf"No model server answers at {url}/v1 .*ATLAS_LLM__BASE_URL"):
         await OpenAIClient.open(url, timeouts=QUICK, retry=EAGER)
+
+
+async def test_a_server_that_takes_requests_and_says_nothing_is_given_up_before_it_is_asked_to_think(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def listen(stream: anyio.abc.SocketStream) -> None:
+        async with stream:
+            await stream.receive()
+            await anyio.sleep_forever()
+
+    monkeypatch.setattr(endpoint, "LISTING_SECONDS", 0.3)
+    listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
+    port = listener.extra(anyio.abc.SocketAttribute.local_port)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(listener.serve, listen)
+        with anyio.fail_after(10), pytest.raises(ModelUnavailable, match=r"within 0\.3 s\. It is overloaded or stuck"):
+            await OpenAIClient.open(f"http://127.0.0.1:{port}", timeouts=Timeouts(), retry=EAGER)
+        tasks.cancel_scope.cancel()
+    await listener.aclose()
+
+
+async def test_the_doctor_asks_a_server_for_its_models_and_for_nothing_else(server: FakeOpenAI) -> None:
+    assert server.api_key is not None
+    right = LLMSettings(api_key=SecretStr(server.api_key))
+    assert await ask_server(right, server.base_url) == "fake-model"
+    assert [request.path for request in server.requests] == ["/v1/models"]
+    with pytest.raises(ConfigError, match="ATLAS_LLM__API_KEY"):
+        await ask_server(LLMSettings(), server.base_url)
+    with pytest.raises(ConfigError, match="no model 'other'"):
+        await ask_server(right.model_copy(update={"model": "other"}), server.base_url)
 
 
 async def test_a_server_that_speaks_no_http() -> None:
