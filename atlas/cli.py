@@ -57,7 +57,6 @@ def serve(
     kind, why = wiring.choose_sandbox(config)
     console.say(f"opening the model and the {kind} sandbox ({why}) …")
     s = config.api
-    config.database.parent.mkdir(parents=True, exist_ok=True)
     api.serve(
         api.ApiConfig(
             database_path=config.database, host=s.host, port=s.port, api_keys=s.api_keys,
@@ -88,18 +87,19 @@ def solve(
     extra = {"checks": check, "hidden_checks": hidden, "entry_point": entry_point, "seed": seed or None}
     body |= {name: value for name, value in extra.items() if value}
     budget = {"candidates": candidates, "rounds": rounds}
-    body["budget"] = {**body.get("budget", {}), **{k: v for k, v in budget.items() if v is not None}}
+    if isinstance(given := body.get("budget", {}), dict):  # anything else is refused below, by its name
+        body["budget"] = given | {k: v for k, v in budget.items() if v is not None}
     spec = _spec(body, config)
     solution, info, code = anyio.run(_solve, config, spec)
     shown = result_of(solution, spec.n_visible, info)
-    if out is not None and solution.program is not None:
-        out.write_text(solution.program.source, encoding="utf-8")
     if as_json:
         console.put({"outcome": solution.status.value, **shown.model_dump(mode="json")})
     elif solution.program is not None:
         console.write(solution.program.source.rstrip())
     spent = f"{solution.sandbox_runs} sandbox runs, {solution.usage.total} tokens"
     console.say(f"{solution.status.value}: {spent}; {solution.reason}")
+    if out is not None and solution.program is not None:  # last: a file that cannot be written loses no program
+        out.write_text(solution.program.source, encoding="utf-8")
     raise typer.Exit(code)
 
 
@@ -110,7 +110,7 @@ def _read_task(prompt: str | None, file: Path | None) -> dict[str, Any]:
         return {"prompt": sys.stdin.read() if prompt == "-" else prompt}
     try:
         body = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as exc:
+    except (OSError, ValueError, RecursionError) as exc:
         raise typer.BadParameter(f"{file} cannot be read as JSON: {exc}") from exc
     if not isinstance(body, dict):
         raise typer.BadParameter(f"{file} holds no JSON object")

@@ -144,7 +144,9 @@ def load(**overrides: object) -> Settings:
         where = ".".join(str(part) for part in error["loc"])
         raise ConfigError(f"the setting {where} cannot be used: {error['msg']}{_suggestion(where)}") from exc
     except ValueError as exc:
-        raise ConfigError(f"the settings cannot be read: {exc}") from exc
+        raise ConfigError(
+            f"the settings cannot be read: {exc}; in the environment, lists are JSON: ATLAS_API__API_KEYS='[\"…\"]'"
+        ) from exc
     return _with_aliases(settings)
 
 

@@ -43,9 +43,10 @@ def connect(host: str | None = None, version: str = "auto", timeout: float = CAL
     Raises:
         SandboxUnavailable: no engine answers there; the message says how to fix it.
     """
-    settings = {"base_url": host} if host else kwargs_from_env()
-    shown = settings.get("base_url") or "unix:///var/run/docker.sock"
+    shown = host or "the address that DOCKER_HOST names"
     try:
+        settings = {"base_url": host} if host else kwargs_from_env()  # refuses DOCKER_CERT_PATH without certificates
+        shown = settings.get("base_url") or "unix:///var/run/docker.sock"
         if shown.startswith("unix://"):
             with socket.socket(socket.AF_UNIX) as knock:  # docker-py leaves its own socket open where nobody answers
                 knock.connect(shown.removeprefix("unix://"))

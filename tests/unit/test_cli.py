@@ -153,10 +153,19 @@ def test_what_cannot_be_meant_is_refused_before_anything_is_opened(name: str, at
     assert done.exit_code == 2 and done.stdout == "" and "Error" in done.stderr
 
 
-@pytest.mark.parametrize("text", ["{", "[]", '{"prompt": "x", "colour": 1}', '{"prompt": "x", "language": "cobol"}'])
-def test_a_task_file_that_is_no_task_is_refused(text: str, atlas: Atlas, tmp_path: Path) -> None:
-    (tmp_path / "task.json").write_text(text)
-    assert atlas("solve", "-f", str(tmp_path / "task.json")).exit_code == 2
+NO_TASKS = {
+    "no JSON": "{", "a list": "[]", "an unknown field": '{"prompt": "x", "colour": 1}',
+    "an unknown language": '{"prompt": "x", "language": "cobol"}',
+    "a budget that is a number": '{"prompt": "x", "budget": 5}',
+    "no budget": '{"prompt": "x", "budget": null}', "too deep": '{"prompt": "x", "labels": ' + "[" * 100_000,
+}
+
+
+@pytest.mark.parametrize("name", NO_TASKS)
+def test_a_task_file_that_is_no_task_is_refused(name: str, atlas: Atlas, tmp_path: Path) -> None:
+    (tmp_path / "task.json").write_text(NO_TASKS[name])
+    done = atlas("solve", "-f", str(tmp_path / "task.json"), "-n", "2")
+    assert done.exit_code == 2 and "Invalid value" in done.stderr
 
 
 def test_a_hidden_check_that_cannot_be_read_is_not_quoted(atlas: Atlas) -> None:
@@ -172,6 +181,22 @@ def test_a_task_comes_from_a_file_or_standard_input_and_the_program_goes_to_one(
     assert atlas("solve", "-", stdin="From a pipe.").exit_code == 0
     (first, sampling), (second, _) = atlas.llm.asked
     assert "From a file." in first[1].content and sampling.seed == 4 and "From a pipe." in second[1].content
+
+
+def test_a_program_is_not_lost_where_its_file_cannot_be_written(atlas: Atlas, tmp_path: Path) -> None:
+    done = atlas(*SOLVE, "--out", str(tmp_path / "nowhere" / "o.py"))
+    assert done.exit_code == 1 and "nowhere" in done.stderr and done.stdout.startswith("x = 'right'")
+
+
+def test_where_tasks_are_kept_is_left_to_the_service_to_make_or_refuse(
+    atlas: Atlas, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served: list[Path] = []
+    monkeypatch.setattr("atlas.cli.api.serve", lambda config, *_, **__: served.append(config.database_path))
+    monkeypatch.setattr(wiring, "docker_status", lambda _: "nobody answers")
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("ATLAS_API__DATABASE", str(tmp_path / "file" / "atlas.db"))
+    assert atlas("serve").exit_code == 0 and served == [tmp_path / "file" / "atlas.db"]
 
 
 def test_a_misspelt_variable_ends_every_command(atlas: Atlas, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""Removing a container from an engine that is busy, has forgotten it, or refuses."""
+"""An engine that cannot be asked; removing a container from one that is busy, has forgotten it, or refuses."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from docker.errors import APIError, NotFound
 from requests import Response
 
-from sandbox.engine import REMOVALS, remove_container
+from sandbox.engine import REMOVALS, docker_status, remove_container
 
 
 class Client:
@@ -44,3 +44,9 @@ def test_an_engine_that_keeps_refusing_is_heard(answers: tuple[Exception, ...]) 
     with pytest.raises(APIError):
         remove_container(client, "name")  # type: ignore[arg-type]
     assert not client.answers
+
+
+def test_certificates_that_are_not_there_are_a_reason_and_no_trace(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_TLS_VERIFY", "1")
+    monkeypatch.setenv("DOCKER_CERT_PATH", "/nowhere")
+    assert "certificate" in docker_status() and "DOCKER_HOST" in docker_status()
