@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import ast
 import builtins
+import cmath
 import collections
 import copy
+import fractions
 import math
 import operator
 import threading
@@ -127,7 +129,7 @@ def close(actual: Any, expected: Any, rel_tol: float, abs_tol: float) -> bool:
     if isinstance(actual, int | float) and isinstance(expected, int | float) and not isinstance(expected, bool):
         return math.isclose(actual, expected, rel_tol=rel_tol, abs_tol=abs_tol)
     if isinstance(actual, complex) or isinstance(expected, complex):
-        return bool(abs(actual - expected) <= max(rel_tol * max(abs(actual), abs(expected)), abs_tol))
+        return cmath.isclose(actual, expected, rel_tol=rel_tol, abs_tol=abs_tol)  # knows that infinity is near nothing
     return bool(actual == expected)
 
 
@@ -135,8 +137,18 @@ def unordered(actual: Any, expected: Any) -> bool:
     """The same elements the same number of times, in any order and any kind of collection."""
     if isinstance(actual, str | bytes) or isinstance(expected, str | bytes):
         raise TypeError("texts are compared in order")
+    if isinstance(actual, dict) or isinstance(expected, dict):  # going through a dict forgets its values
+        return bool(actual == expected)
+    sizes = [len(value) for value in (actual, expected) if hasattr(value, "__len__")]
+    if len(set(sizes)) > 1:
+        return False
     one, other = (hashable(list(map(_key, counted(value)))) for value in (actual, expected))
     return collections.Counter(one) == collections.Counter(other)
+
+
+def is_in(actual: Any, expected: Any) -> bool:
+    """`in`, without end only where it has one: a range looks at every element for what is not exactly an integer."""
+    return actual in (expected if type(actual) in (int, bool) else counted(expected))
 
 
 def counted(value: Any) -> Any:
@@ -177,8 +189,8 @@ _COMPARE: dict[str, Callable[[Any, Any], Any]] = {
     "not_equal": operator.ne,
     "is": is_same,
     "is_not": lambda actual, expected: not is_same(actual, expected),
-    "in": lambda actual, expected: actual in expected,
-    "not_in": lambda actual, expected: actual not in expected,
+    "in": is_in,
+    "not_in": lambda actual, expected: not is_in(actual, expected),
     "any_of": lambda actual, expected: actual in list(counted(expected)),
     "unordered": unordered,
     "less": operator.lt,
@@ -260,10 +272,15 @@ def _scalar(value: Any, limit: int) -> str:
         value = value[: 2 * limit]
     if type(value) is type:
         return value.__name__
+    if isinstance(value, range):  # `repr` refuses integers that are too long
+        return f"range({', '.join(_scalar(part, limit) for part in (value.start, value.stop, value.step))})"
+    if isinstance(value, fractions.Fraction):
+        parts = _scalar(value.numerator, limit), _scalar(value.denominator, limit)
+        return f"__import__('fractions').Fraction({', '.join(parts)})"
     text = repr(value)
     module = type(value).__module__
-    if module in ("decimal", "fractions"):
-        return f"__import__('{module}').{text}"
+    if module == "decimal":
+        return f"__import__('decimal').{text}"
     return text.replace("datetime.", "__import__('datetime').", 1) if module == "datetime" else text
 
 

@@ -44,6 +44,9 @@ def call(run: Meter, function: Any, positional: list[Any], named: dict[str, Any]
     return result
 
 
+_REPEATED = (list, tuple, str, bytes, bytearray, collections.deque)
+
+
 @dataclass(frozen=True, eq=False)
 class Lambda:
     """A lambda of the expression."""
@@ -77,7 +80,7 @@ def call_method(run: Meter, owner: Any, name: str, positional: list[Any], named:
 
 def _mul(run: Meter, left: Any, right: Any) -> Any:
     for sequence, times in ((left, right), (right, left)):
-        if type(sequence) in (list, tuple, str, bytes) and type(times) in (int, bool):
+        if type(sequence) in _REPEATED and type(times) in (int, bool):
             size = Meter()
             size.weigh(sequence)
             run.spend((BUDGET - size.left + len(sequence)) * max(times, 0))
@@ -100,7 +103,7 @@ def _shift(run: Meter, left: Any, right: Any) -> Any:
 
 
 def _modulo(run: Meter, left: Any, right: Any) -> Any:
-    if isinstance(left, str | bytes):
+    if isinstance(left, str | bytes | bytearray):
         raise TypeError("text is not formatted here")
     return _divide(run, operator.mod, left, right)
 
@@ -118,6 +121,13 @@ def _plain(function: Callable[[Any, Any], Any]) -> Callable[[Meter, Any, Any], A
         return result
 
     return operate
+
+
+def _contained(run: Meter, left: Any, right: Any) -> bool:
+    run.weigh(left if type(left) in CONTAINERS else right)
+    if type(right) is range and type(left) not in (int, bool):  # then every element of it is looked at
+        run.spend(len(right))
+    return left in right
 
 
 def _compared(function: Callable[[Any, Any], Any]) -> Callable[[Meter, Any, Any], Any]:
@@ -164,6 +174,14 @@ def _small(function: Callable[..., Any], largest: int) -> Callable[..., Any]:
     return bounded
 
 
+def _integral(function: Callable[..., Any]) -> Callable[..., Any]:
+    def bounded(run: Meter, *values: Any) -> Any:
+        run.spend(sum(map(_bits, values)) ** 2 >> 12)
+        return function(*values)
+
+    return bounded
+
+
 def _bytes(run: Meter, values: Any = b"", *encoding: Any) -> bytes:
     if isinstance(values, int):
         raise TypeError("bytes of a count")
@@ -188,6 +206,11 @@ def _counter(run: Meter, values: Any = (), **named: Any) -> collections.Counter[
     return collections.Counter(values if isinstance(values, dict) else hashable(list(run.iterate(values))), **named)
 
 
+def _copied(run: Meter, value: Any, function: Callable[[Any], Any]) -> Any:
+    run.weigh(value)
+    return function(value)
+
+
 def _eager(function: Callable[..., Iterable[Any]]) -> Callable[..., Iterator[Any]]:
     return lambda run, *values: iter(list(run.iterate(function(*values))))
 
@@ -206,7 +229,7 @@ COMPARE: dict[type[ast.cmpop], Callable[[Meter, Any, Any], Any]] = {
     ast.Eq: _compared(operator.eq), ast.NotEq: _compared(operator.ne), ast.Lt: _compared(operator.lt),
     ast.LtE: _compared(operator.le), ast.Gt: _compared(operator.gt), ast.GtE: _compared(operator.ge),
     ast.Is: _compared(operator.is_), ast.IsNot: _compared(operator.is_not),
-    ast.In: _compared(lambda left, right: left in right), ast.NotIn: _compared(lambda left, right: left not in right),
+    ast.In: _contained, ast.NotIn: lambda run, left, right: not _contained(run, left, right),
 }  # fmt: skip
 
 BUILTINS: dict[str, Any] = {
@@ -236,8 +259,9 @@ MODULES: dict[str, Any] = {
 _BOUNDED: dict[int, Callable[..., Any]] = {
     id(pow): _power, id(sum): _sum, id(round): _round, id(bytes): _bytes, id(fractions.Fraction): _fraction,
     id(math.factorial): _small(math.factorial, 2_000), id(math.comb): _small(math.comb, 2_000),
-    id(math.perm): _small(math.perm, 2_000), id(copy.copy): lambda run, value: value,
-    id(copy.deepcopy): lambda run, value: value,
+    id(math.perm): _small(math.perm, 2_000), id(math.gcd): _integral(math.gcd), id(math.lcm): _integral(math.lcm),
+    id(math.isqrt): _integral(math.isqrt), id(copy.copy): lambda run, value: _copied(run, value, copy.copy),
+    id(copy.deepcopy): lambda run, value: _copied(run, value, copy.deepcopy),
     id(map): _eager(map), id(filter): _eager(filter), id(zip): _eager(zip),
     id(enumerate): lambda run, values, start=0: iter(list(enumerate(run.iterate(values), start))),
     id(iter): lambda run, values: iter(values), id(type): lambda run, value: type(value),
