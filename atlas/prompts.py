@@ -13,8 +13,11 @@ from collections.abc import Sequence
 from atlas.types import AssertCheck, Attempt, CallCheck, Check, Message, StdioCheck, Task, Verdict
 
 PROMPT_VERSION = "1"
-STOP = ("\n```\n",)
-"""Where an answer ends: the closing fence. What a model explains after it would be paid for and thrown away."""
+STOP = ("\n```\n\n",)
+"""Where an answer ends: the closing fence. What a model explains after it would be paid for and thrown away.
+
+With the empty line, for without it an unlabelled *opening* fence after a word of introduction would end the answer too.
+"""
 
 SHOWN_CHECKS = 5
 FEEDBACK_CHARS = 2_000

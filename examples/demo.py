@@ -2,7 +2,8 @@
 
 Starts `atlas serve` on a free loopback port, posts a coding task with checks to it over HTTP, follows the task's
 events, and shows what came of it: the program, every candidate with its cost, and the verdict. Exit code 0 only where
-the program was verified.
+the program was verified. The model is the embedded one, or that of the server which ATLAS_LLM__BASE_URL names: what
+OPENAI_BASE_URL and OPENAI_API_KEY say to other programs on this machine neither changes the demo nor is charged for it.
 """
 
 from __future__ import annotations
@@ -52,7 +53,8 @@ def show(text: str = "") -> None:
 def running_service() -> Iterator[str]:
     """`atlas serve` with a database of its own; the URL at which it listens."""
     with tempfile.TemporaryDirectory(prefix="atlas-demo-") as folder:
-        environment = {**os.environ, "ATLAS_API__DATABASE": str(Path(folder) / "atlas.db")}
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("OPENAI_")}
+        environment["ATLAS_API__DATABASE"] = str(Path(folder) / "atlas.db")
         command = [sys.executable, "-m", "atlas.cli", "serve", "--host", "127.0.0.1", "--port", "0"]
         service = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, errors="replace", env=environment)
         try:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from atlas.prompts import FEEDBACK_CHARS, PROGRAM_CHARS, SHOWN_CHECKS, feedback, fence, messages
+from atlas.prompts import FEEDBACK_CHARS, PROGRAM_CHARS, SHOWN_CHECKS, STOP, feedback, fence, messages
 from atlas.types import AssertCheck, Attempt, CallCheck, StdioCheck, Task
 from sandbox.types import CheckResult, Outcome
 from tests.support.domain import TASK, attempt, candidate, verdict
@@ -121,3 +121,15 @@ def test_only_the_picked_program_is_told() -> None:
     one.candidates = [*one.candidates, candidate("# passed over", 1)]
     text = "".join(m.content for m in messages(TASK, [one]))
     assert "picked" in text and "passed over" not in text
+
+
+@pytest.mark.parametrize(
+    "answer, kept",
+    [
+        ("```python\nx = 1\n```\n\nThis program ...", "```python\nx = 1"),
+        ("Here it is:\n```\nx = 1\n```\n\nIt ...", "Here it is:\n```\nx = 1"),
+        ("Here it is:\n\n```\nx = 1\n```", "Here it is:\n\n```\nx = 1\n```"),
+    ],
+)
+def test_the_stop_ends_an_answer_behind_its_program_and_not_before(answer: str, kept: str) -> None:
+    assert min((answer.partition(stop)[0] for stop in STOP), key=len) == kept
