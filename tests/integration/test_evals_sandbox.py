@@ -138,6 +138,7 @@ async def test_a_reference_that_fails_excludes_its_problem_with_the_reason(refer
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 async def test_humanevals_canonical_solutions_pass_and_empty_bodies_fail(references: References) -> None:
     found = datasets.load("humaneval")
     assert len(found.problems) == 164
