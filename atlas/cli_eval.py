@@ -15,7 +15,6 @@ from atlas import cli_shared as shared
 from atlas.evals import commands
 from atlas.evals.results import Results, table
 from atlas.evals.resume import finished, stored_plan
-from atlas.evals.stages import Concurrency
 
 eval_app = typer.Typer(no_args_is_help=True, help="Measure how often the cheapest candidate is right.")
 eval_app.command("compare")(cli_reports.eval_compare)
@@ -36,7 +35,7 @@ def eval_run(
     data: shared.Data = None,
     limit: shared.Limit = None,
     k: shared.Each = 4,
-    temperature: Annotated[float, typer.Option(help="Of sampling.")] = 0.8,
+    temperature: shared.Temperature = 0.8,
     as_json: shared.Json = False,
 ) -> None:
     """Grade every candidate, and compare on that same pool who chooses best: the Cost Field or a baseline."""
@@ -55,7 +54,7 @@ def eval_resume(
 ) -> None:
     """Do what is missing of a run, as it was begun. A finished run is left as it is."""
     config = settings.load()
-    plan = stored_plan(folder, cache=config.cache, limits=Concurrency(sandbox=config.sandbox.concurrency))
+    plan = stored_plan(folder, cache=config.cache, limits=shared.limits(config))
     done = finished(plan)
     if done is None:
         _go(config, plan, as_json)

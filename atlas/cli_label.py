@@ -37,7 +37,7 @@ def label_command(
     data: shared.Data = None,
     limit: shared.Limit = None,
     k: shared.Each = 8,
-    temperature: Annotated[float, typer.Option(help="Of sampling.")] = 0.8,
+    temperature: shared.Temperature = 0.8,
     as_json: shared.Json = False,
 ) -> None:
     """Generate candidates for problems, run every one against all its checks, and keep fingerprints and verdicts.

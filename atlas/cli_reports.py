@@ -28,7 +28,9 @@ Against = Annotated[str | None, typer.Option(help="A run, or FOLDER:RANKER, that
 def eval_compare(
     a: Annotated[str, typer.Argument(help="Folder of a run, or FOLDER:RANKER for one of its rankers.")],
     b: Annotated[str, typer.Argument(help="What is held against it, named the same way.")],
-    fail_under: Annotated[float | None, typer.Option(help="Exit with 7 where B's pass@1 is below this.")] = None,
+    fail_under: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Exit with 7 where B's pass@1 is below this.")
+    ] = None,
     as_json: shared.Json = False,
 ) -> None:
     """Is B better than A? Paired by problem. Exit code 7 where B is shown to be worse in some metric."""

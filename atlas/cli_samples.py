@@ -32,7 +32,9 @@ from atlas.rank import baseline
 
 File = Annotated[Path, typer.Argument(help="JSON lines with task_id, and solution or completion, as EvalPlus has.")]
 Problems = Annotated[list[str], typer.Option(help="Data set that the samples answer: humaneval, mbpp+, … Repeatable.")]
-Reuse = Annotated[int, typer.Option(help="Programs for each container; 1 where the samples are not all one person's.")]
+Reuse = Annotated[
+    int, typer.Option(min=1, help="Programs for each container; 1 where the samples are not all one person's.")
+]
 
 
 @console.guarded

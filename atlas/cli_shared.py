@@ -19,8 +19,9 @@ from sandbox.types import Sandbox
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object, as the last line of stdout.")]
 Data = Annotated[list[Path] | None, typer.Option(help="Folder in which data sets' files may lie. May be repeated.")]
-Limit = Annotated[int | None, typer.Option(help="Only the first so many problems.")]
-Each = Annotated[int, typer.Option("-k", help="Completions for each problem.")]
+Limit = Annotated[int | None, typer.Option(min=1, help="Only the first so many problems.")]
+Each = Annotated[int, typer.Option("-k", min=1, max=256, help="Completions for each problem.")]
+Temperature = Annotated[float, typer.Option(min=0, help="Of sampling.")]
 
 REUSE = 100
 """Programs per container where all are one tenant's: a new container for each would be most of the time."""
@@ -32,8 +33,15 @@ def plan(
 ) -> commands.Plan:
     return commands.Plan(
         datasets=tuple(problems), folder=folder, data=(*(data or ()), *config.data_dir), cache=config.cache,
-        limit=limit, k=k, temperature=temperature, max_tokens=config.llm.max_tokens,
-        limits=Concurrency(sandbox=config.sandbox.concurrency),
+        limit=limit, k=k, temperature=temperature, max_tokens=config.llm.max_tokens, limits=limits(config),
+    )
+
+
+def limits(config: settings.Settings) -> Concurrency:
+    """How much each stage does at a time."""
+    return Concurrency(
+        model=config.evals.model_concurrency, fingerprint=config.evals.fingerprint_concurrency,
+        sandbox=config.sandbox.concurrency,
     )
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from atlas.errors import ConfigError
 from atlas.types import Completion, TokenLogprob
 
 _SCHEMA = pa.schema(
@@ -37,10 +38,26 @@ def write_completions(path: Path, completions: Sequence[Completion], *, about: d
 
 
 def read_completions(path: Path) -> tuple[list[Completion], dict[str, str]]:
-    """The completions of `path` in the order they were written, and what was noted about them."""
-    table = pq.read_table(path)
+    """The completions of `path` in the order they were written, and what was noted about them.
+
+    Raises ConfigError where the file is damaged.
+    """
+    table = read_table(path)
     about = {k.decode(): v.decode() for k, v in (table.schema.metadata or {}).items() if not k.startswith(b"ARROW")}
     return [_completion(row) for row in table.to_pylist()], about
+
+
+def read_table(path: Path) -> pa.Table:
+    """A Parquet file that was written whole. Raises ConfigError where it is not whole any more."""
+    try:
+        return pq.read_table(path)
+    except FileNotFoundError:
+        raise
+    except (pa.ArrowException, OSError) as error:
+        why = str(error).splitlines()[0]
+        raise ConfigError(
+            f"{path} is damaged: restore it, or delete it to have it made again by the run that it is of ({why})"
+        ) from error
 
 
 def _row(completion: Completion) -> dict[str, object]:

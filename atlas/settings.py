@@ -77,6 +77,18 @@ class PolicySettings(_Section):
     )
 
 
+class EvalSettings(_Section):
+    """`atlas eval` and `atlas label`, beside `sandbox.concurrency`. A problem asks for all its completions at once."""
+
+    model_concurrency: int = Field(
+        default=1, ge=1,
+        description="Evaluations: problems that the model writes for at a time; more where a server has room.",
+    )
+    fingerprint_concurrency: int = Field(
+        default=1, ge=1, description="Evaluations: problems that are fingerprinted at a time."
+    )
+
+
 class ApiSettings(_Section):
     """The HTTP service."""
 
@@ -100,6 +112,7 @@ class Settings(BaseSettings):
     api: ApiSettings = ApiSettings()
     budget: Budget = Budget()
     policy: PolicySettings = PolicySettings()
+    evals: EvalSettings = EvalSettings()
     ranker: str = Field(
         default="auto",
         description="auto: the Cost Field where it is for this model, else log-probability or agreement; the choice is "

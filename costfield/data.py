@@ -68,7 +68,8 @@ class Examples:
     ) -> Examples:
         """Build `Examples` from array-likes. Without `group` each problem is its own; without `weight` rows are equal.
 
-        Raises `InvalidExamples` for a wrong shape, a non-finite embedding, an infinite scalar, a problem in two groups.
+        Raises `InvalidExamples` for a wrong shape, a label that says neither yes nor no, a non-finite embedding, an
+        infinite scalar, a problem in two groups.
         """
         problems = np.asarray(problem, dtype=np.str_)
         return cls(
@@ -76,7 +77,7 @@ class Examples:
             embeddings=np.ascontiguousarray(embeddings, dtype=np.float32),
             scalars=np.ascontiguousarray(scalars, dtype=np.float32),
             scalar_names=tuple(scalar_names),
-            passed=np.asarray(passed, dtype=np.bool_),
+            passed=_labels(passed),
             problem=problems,
             group=problems if group is None else np.asarray(group, dtype=np.str_),
             weight=np.ones(len(problems), np.float32) if weight is None else np.asarray(weight, dtype=np.float32),
@@ -127,6 +128,15 @@ class Examples:
             else:
                 sha.update(repr(value).encode())
         return sha.hexdigest()
+
+
+def _labels(passed: npt.ArrayLike) -> Bools:
+    """(n,) booleans. Whatever is neither True (1) nor False (0) is refused: numpy would read NaN as a pass."""
+    given = np.asarray(passed)
+    known = np.isin(given, (0, 1)) if given.dtype.kind in "biuf" else np.zeros(given.shape, np.bool_)
+    if not known.all():
+        raise InvalidExamples(f"{int((~known).sum())} labels are neither True nor False; leave such rows out")
+    return given.astype(np.bool_)
 
 
 def _check_shapes(examples: Examples) -> None:

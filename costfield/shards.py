@@ -244,6 +244,8 @@ def _require_vouched(table: pa.Table, manifest: Manifest, path: Path) -> None:
 
 def _from_table(table: pa.Table, manifest: Manifest) -> Examples:
     n, columns = table.num_rows, set(table.column_names)
+    if gaps := [name for name in ("passed", "problem", "group") if table[name].null_count]:
+        raise DamagedShard(f"a shard has rows without a value for {' and '.join(gaps)}")
     scalars = [_floats(table[SCALAR_PREFIX + name]) for name in manifest.scalar_names]
     return Examples.of(
         fingerprint_id=manifest.fingerprint_id,

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TextIO
 
+from pydantic import ValidationError
+
 from atlas.errors import ConfigError
 from atlas.evals import datasets
 from atlas.evals.asked import Asked, quantisation
@@ -72,13 +74,17 @@ class Plan:
             raise ConfigError(str(error)) from error
 
     def config(self, loaded: Sequence[Dataset], llm: LLM) -> RunConfig:
-        """The run's configuration with this model."""
+        """The run's configuration with this model. Raises ConfigError where it asks for what cannot be sampled."""
         can = llm.capabilities
-        return RunConfig(
-            datasets={dataset.name: dataset.sha256 for dataset in loaded}, model=can.model_sha256 or can.model,
-            prompt_version=PROMPT_VERSION, k=self.k, temperature=self.temperature, top_p=self.top_p,
-            max_tokens=self.max_tokens, seed=self.seed,
-        )
+        try:
+            return RunConfig(
+                datasets={dataset.name: dataset.sha256 for dataset in loaded}, model=can.model_sha256 or can.model,
+                prompt_version=PROMPT_VERSION, k=self.k, temperature=self.temperature, top_p=self.top_p,
+                max_tokens=self.max_tokens, seed=self.seed,
+            )
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise ConfigError(f"{first['loc'][0]}: {first['msg']}, it is {first['input']}") from error
 
     def asked(self, llm: LLM) -> Asked:
         """What a run of this plan is asked, with files named so that they are found from any folder."""
@@ -167,8 +173,11 @@ def read_results(folder: Path) -> Results:
         return Results.model_validate_json((folder / RESULTS).read_bytes())
     except FileNotFoundError:
         raise ConfigError(f"{folder} holds no {RESULTS}; run `atlas eval run` with this folder first") from None
-    except ValueError as error:
-        raise ConfigError(f"{folder / RESULTS} cannot be read: {error}") from error
+    except ValidationError as error:
+        raise ConfigError(
+            f"{folder / RESULTS} cannot be read: {error.errors()[0]['msg']}; delete it, and `atlas eval resume` "
+            "measures the run again"
+        ) from error
 
 
 def _absolute(name: str) -> str:

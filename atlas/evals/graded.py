@@ -124,6 +124,7 @@ class Grading:
         self.progress.done += 1
         self.progress.candidates += 1
         self.progress.passed += judged.passed
+        self.progress.saved += len(group) - 1
         self.book.add(judged.model_copy(update={"line": sample.line}) for sample in group)
 
     async def _verdict(self, problem: Problem, sample: Sample) -> Judged:

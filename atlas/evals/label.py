@@ -60,7 +60,11 @@ class Shards:
 
     @classmethod
     def open(cls, run: Run, folder: Path, purpose: Purpose) -> Shards:
-        """Read which problems are there already. Raises ConfigError where they were labelled for another purpose."""
+        """Read which problems are there already.
+
+        Raises ConfigError where they were labelled for another purpose, or a shard lacks its programs: nobody could
+        tell which problems it holds, and they would be labelled twice.
+        """
         manifest = read_manifest(folder) if (folder / MANIFEST).exists() else None
         if manifest and manifest.purpose != purpose:
             raise ConfigError(
@@ -68,6 +72,8 @@ class Shards:
                 "folder of its own"
             )
         listed = len(manifest.shards) if manifest else 0
+        if lost := [path for number in range(listed) if not (path := programs_file(folder, number)).exists()]:
+            raise ConfigError(f"{lost[0]} is missing, which says what the shard beside it holds; restore it")
         rows = [row for number in range(listed) for row in read_rows(programs_file(folder, number))[0]]
         exported = {row["problem"]: row["problem_digest"] for row in rows}
         return cls(run=run, folder=folder, purpose=purpose, exported=exported)

@@ -135,6 +135,9 @@ class _Book:
         self.progress.done += 1
         if isinstance(one, Looped):
             self.found.append(one)
+            self.progress.solved += one.solved
+            self.progress.failed += not one.solved
+            self.progress.saved += max(one.completions - one.sandbox_runs, 0)
         else:
             self.excluded[one.id] = one.reason
             self.progress.excluded += 1
@@ -171,8 +174,6 @@ async def _one(
     one = Looped.of(settled, solution, solved=solved, replayed=llm.replayed)
     await anyio.to_thread.run_sync(one.write, folder)
     progress.tokens += solution.usage.completion_tokens
-    progress.candidates += one.completions
-    progress.passed += one.solved
     return one
 
 

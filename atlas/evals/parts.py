@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from atlas.recording import read_table
 from costfield.shards import replace_file
 
 
@@ -23,9 +24,12 @@ def write_rows(path: Path, rows: Sequence[dict[str, Any]], schema: pa.Schema, *,
 
 
 def read_rows(path: Path) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """The rows of `path` and what was noted about them; nothing at all where there is no such file."""
+    """The rows of `path` and what was noted about them; nothing at all where there is no such file.
+
+    Raises ConfigError where the file is damaged.
+    """
     if not path.exists():
         return [], {}
-    table = pq.read_table(path)
+    table = read_table(path)
     noted = (table.schema.metadata or {}).get(b"atlas", b"{}")
     return table.to_pylist(), json.loads(noted)

@@ -74,13 +74,16 @@ def labelled_pool(folder: Path, field: CostField) -> list[Recorded]:
     """Every problem of labelled shards. They keep no prompts and no visible checks, and of a completion's tokens only
     how many lie in its code; of equal programs they know the first position, so copies fill the gaps in order.
 
-    Raises costfield.errors.CostFieldError where the shards cannot be read, or hold other fingerprints than the field's.
+    Raises costfield.errors.CostFieldError where the shards cannot be read, or hold other fingerprints than the field's;
+    ConfigError where they lack their programs.
     """
     examples = load_examples(folder, fingerprint_id=field.fingerprint_id)
     programs: dict[str, list[dict[str, Any]]] = {}
     for path in sorted(folder.glob("programs-*.parquet")):
         for row in read_rows(path)[0]:
             programs.setdefault(row["problem"], []).append(row)
+    if lacking := sorted(set(examples.problem.tolist()) - programs.keys()):
+        raise ConfigError(f"{folder} has no programs of {lacking[0]}: restore its programs-*.parquet")
     recorded = []
     for fitted, rows in _unseen(examples, field):
         held_out = examples.take(rows)

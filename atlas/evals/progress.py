@@ -19,12 +19,19 @@ PLAIN_EVERY_S = 10.0
 
 @dataclass(slots=True, kw_only=True)
 class Progress:
-    """Counts of what was done since this process began, and of what was there already."""
+    """Counts of what was done since this process began, and of what was there already.
+
+    `solved` and `failed` problems have a right program, or none; `saved` counts programs that were there and needed no
+    sandbox run of their own, because the loop chose others or an equal one had its verdict.
+    """
 
     total: int
     what: str = "problems"
     done: int = 0
     resumed: int = 0
+    solved: int = 0
+    failed: int = 0
+    saved: int = 0
     candidates: int = 0
     passed: int = 0
     tokens: int = 0
@@ -33,13 +40,19 @@ class Progress:
     begun: float = field(default_factory=time.monotonic)
 
     def line(self, now: float | None = None) -> str:
-        """One line: done of total, candidates, share that passed, tokens per second, troubles, time left."""
+        """One line: done of total, solved and failed, candidates, how many of them passed, tokens per second, sandbox
+        runs saved, troubles, time left.
+        """
         seconds = max((time.monotonic() if now is None else now) - self.begun, 1e-9)
         parts = [f"{self.done}/{self.total} {self.what}"]
+        if self.solved or self.failed:
+            parts.append(f"{self.solved} solved, {self.failed} failed")
         if self.candidates:
             parts.append(f"{self.candidates} candidates, {self.passed / self.candidates:.0%} passed")
         if self.tokens:
             parts.append(f"{self.tokens / seconds:.0f} tokens/s")
+        if self.saved:
+            parts.append(f"{self.saved} sandbox runs saved")
         if self.resumed:
             parts.append(f"{self.resumed} were there already")
         if self.excluded:

@@ -104,6 +104,9 @@ class _Book:
         self.done.append(problem)
         self.progress.done += 1
         self.progress.resumed += not worked
+        self.progress.solved += passed > 0
+        self.progress.failed += passed == 0
+        self.progress.saved += sum(candidate.copies - 1 for candidate in candidates)
         self.progress.candidates += len(candidates)
         self.progress.passed += passed
         self.in_a_row = 0

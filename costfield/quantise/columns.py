@@ -46,7 +46,10 @@ def read_embeddings(table: pa.Table, spec: CodecSpec, dims: int) -> Floats:
         return np.zeros((table.num_rows, 0), np.float32)
     if spec.name != "float":
         return quantiser(spec, dims).decode(read_codes(table, spec, dims))
-    flat = table[EMBEDDING].combine_chunks().flatten().to_numpy(zero_copy_only=False)
+    stored = table[EMBEDDING]
+    if getattr(stored.type, "list_size", None) != dims or stored.null_count:
+        raise DamagedShard(f"its columns are not what the {spec} codec writes for {dims} dimensions")
+    flat = stored.combine_chunks().flatten().to_numpy(zero_copy_only=False)
     return np.asarray(flat, np.float32).reshape(table.num_rows, dims)
 
 

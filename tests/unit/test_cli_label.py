@@ -13,6 +13,7 @@ from typer.testing import CliRunner, Result
 
 from atlas import cli_shared, console, settings
 from atlas.cli import app
+from atlas.evals.stages import Concurrency
 from costfield.shards import load_examples, read_manifest
 from tests.support.evals import HashFingerprinter, MarkedSandbox, ScriptedLLM, lines
 
@@ -71,6 +72,22 @@ def test_costfield_pools_are_made_on_purpose_and_never_trained_on(laboratory: Sc
     assert refused.exit_code == 8 and "is an evaluation pool" in refused.stderr
     mixed_up = atlas("label", "--problems", mine, "--out", out, "-k", "4")
     assert mixed_up.exit_code == 8 and "holds problems labelled for evaluation" in mixed_up.stderr
+
+
+@pytest.mark.parametrize("option", [("-k", "0"), ("-k", "257"), ("--limit", "-1"), ("--temperature", "-1")])
+def test_costfield_what_cannot_be_asked_for_is_refused(
+    laboratory: ScriptedLLM, tmp_path: Path, option: tuple[str, str]
+) -> None:
+    mine = tasks(tmp_path / "mine.jsonl", "a", "b")
+    for command in (("label", "--problems", mine, "--out", tmp_path / "labelled"), ("eval", "run", mine)):
+        assert atlas(*command, *option).exit_code == console.USAGE
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.jsonl"]
+
+
+def test_costfield_three_limits_of_an_evaluation_are_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, most in {"EVALS__MODEL": "3", "EVALS__FINGERPRINT": "5", "SANDBOX_": "7"}.items():
+        monkeypatch.setenv(f"ATLAS_{name}_CONCURRENCY", most)
+    assert cli_shared.limits(settings.load()) == Concurrency(model=3, fingerprint=5, sandbox=7)
 
 
 def test_costfield_label_says_which_problems_it_wants(laboratory: ScriptedLLM, tmp_path: Path) -> None:

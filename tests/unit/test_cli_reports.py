@@ -59,6 +59,18 @@ def test_a_level_that_is_not_reached_exits_with_7(tmp_path: Path) -> None:
     assert atlas("compare", f"{tmp_path / 'a'}:random", tmp_path / "a", "--fail-under", "0.2").exit_code == 0
     low = atlas("compare", f"{tmp_path / 'a'}:random", tmp_path / "a", "--fail-under", "0.9", "--json")
     assert low.exit_code == 7 and not last(low)["regression"]
+    for level in ("nan", "55"):  # a gate that would always be open, and one that would always be shut
+        assert atlas("compare", tmp_path / "a", tmp_path / "a", "--fail-under", level).exit_code == console.USAGE
+
+
+def test_a_run_whose_rows_are_damaged_says_so_in_one_sentence(tmp_path: Path) -> None:
+    finished_run(tmp_path / "a", POOL)
+    rows = tmp_path / "a" / "candidates.parquet"
+    rows.write_bytes(rows.read_bytes()[:-20])
+    for command in (("report", tmp_path / "a"), ("compare", tmp_path / "a", tmp_path / "a")):
+        result = atlas(*command)
+        assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (console.CONFIG, "", 1)
+        assert "candidates.parquet is damaged" in result.stderr
 
 
 def test_what_does_not_compare_exits_with_8_and_one_sentence(tmp_path: Path) -> None:

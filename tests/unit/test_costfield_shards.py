@@ -98,6 +98,20 @@ def test_costfield_shards_that_hold_nan_or_lack_columns_are_refused(tmp_path: Pa
         load_examples(tmp_path)
 
 
+def test_costfield_shards_with_gaps_or_another_width_are_refused(tmp_path: Path) -> None:
+    append_shard(tmp_path, labelled(problems=2))
+    table = pq.read_table(tmp_path / "shard-00000.parquet")
+    for name in ("passed", "problem", "group", "embedding"):
+        gap = pa.array([None, *table[name].to_pylist()[1:]], table[name].type)
+        forge(tmp_path, table.set_column(table.column_names.index(name), name, gap))
+        with pytest.raises(DamagedShard, match=f"without a value for {name}|not what the float16 codec writes"):
+            load_examples(tmp_path)
+    narrow = pa.FixedSizeListArray.from_arrays(pa.array(np.zeros(12 * 6, np.float16)), 6)
+    forge(tmp_path, table.set_column(table.column_names.index("embedding"), "embedding", narrow))
+    with pytest.raises(DamagedShard, match="not what the float16 codec writes for 12 dimensions"):
+        load_examples(tmp_path)
+
+
 def test_costfield_other_fingerprints_are_refused_when_read_and_when_added(tmp_path: Path) -> None:
     append_shard(tmp_path, labelled(problems=2))
     before = contents(tmp_path)

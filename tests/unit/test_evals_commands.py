@@ -49,7 +49,7 @@ async def test_an_evaluation_of_own_tasks_ends_in_results_that_can_be_read_back(
     assert found.selection["random"] == 0.5
     assert found.config.datasets.keys() == {"mine"}
     assert read_results(tmp_path / "run") == found
-    assert "3/3 problems, 12 candidates, 50% passed" in out.getvalue()
+    assert "3/3 problems, 3 solved, 0 failed, 12 candidates, 50% passed" in out.getvalue()
 
 
 async def test_an_evaluation_that_is_done_asks_nobody_again(tmp_path: Path) -> None:
@@ -92,9 +92,38 @@ async def test_problems_that_are_kept_for_measuring_cannot_be_labelled(tmp_path:
 def test_results_that_are_not_there_or_damaged_say_so(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"holds no results\.json"):
         read_results(tmp_path)
-    (tmp_path / "results.json").write_text("{}")
-    with pytest.raises(ConfigError, match="cannot be read"):
-        read_results(tmp_path)
+    for damaged in ("{}", '{"schema_version": 2,'):
+        (tmp_path / "results.json").write_text(damaged)
+        with pytest.raises(ConfigError, match=r"cannot be read: .*delete it") as caught:
+            read_results(tmp_path)
+        assert "\n" not in str(caught.value), "one sentence, not a traceback of the parser"
+
+
+FILES = ("completions/b.parquet", "fingerprints/b.parquet", "grades/b.parquet", "scores/first.parquet")
+
+
+@pytest.mark.parametrize("file", FILES)
+async def test_a_file_of_a_run_that_is_cut_short_is_named_and_nothing_is_overwritten(tmp_path: Path, file: str) -> None:
+    done = await go(plan(tmp_path))
+    path = tmp_path / "run" / file
+    path.write_bytes(path.read_bytes()[:-20])
+    before = {one: one.read_bytes() for one in (tmp_path / "run").rglob("*.parquet")}
+    with pytest.raises(ConfigError, match=rf"{path.name} is damaged: restore it, or delete it") as caught:
+        await go(plan(tmp_path))
+    assert str(path) in str(caught.value) and "\n" not in str(caught.value)
+    assert {one: one.read_bytes() for one in (tmp_path / "run").rglob("*.parquet")} == before
+    path.unlink()
+    assert await go(plan(tmp_path)) == done, "what was deleted is made again"
+
+
+@pytest.mark.parametrize("changes", [{"k": 0}, {"temperature": -1.0}, {"temperature": float("nan")}])
+async def test_what_cannot_be_sampled_is_refused_before_anything_is_written(
+    tmp_path: Path, changes: dict[str, Any]
+) -> None:
+    (name,) = changes
+    with pytest.raises(ConfigError, match=rf"^{name}: Input should be greater than or equal to \d"):
+        await go(plan(tmp_path, **changes))
+    assert not (tmp_path / "run").exists()
 
 
 SECRETS = st.text(st.characters(codec="ascii", categories=("Lu",)), min_size=12, max_size=12)

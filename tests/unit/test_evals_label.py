@@ -51,6 +51,14 @@ async def test_programs_stand_beside_the_shard_in_the_same_order(tmp_path: Path)
     assert rows[0]["message"] == "expected otherwise"
 
 
+async def test_without_the_programs_of_a_shard_nothing_is_labelled_twice(tmp_path: Path) -> None:
+    await go(tmp_path, [problem("a")])
+    (tmp_path / "shards" / "programs-00000.parquet").unlink()
+    with pytest.raises(ConfigError, match=r"programs-00000\.parquet is missing"):
+        await go(tmp_path, [problem("a"), problem("b")])
+    assert Counter(load_examples(tmp_path / "shards").problem.tolist()) == {"a": 4}
+
+
 async def test_families_travel_with_the_labels(tmp_path: Path) -> None:
     await go(tmp_path, [problem("a", group="family"), problem("b"), problem("c", group="family")])
     examples = load_examples(tmp_path / "shards")

@@ -57,9 +57,11 @@ def solver(llm: ScriptedLLM, sandbox: MarkedSandbox, **budget: Any) -> Solver:
     )
 
 
-async def go(made: Plan, llm: ScriptedLLM, sandbox: MarkedSandbox, **budget: Any) -> LoopResults:
+async def go(
+    made: Plan, llm: ScriptedLLM, sandbox: MarkedSandbox, out: io.StringIO | None = None, **budget: Any
+) -> LoopResults:
     return await run_loops(
-        made, solver(llm, sandbox, **budget), HashFingerprinter(), sandbox, progress_to=io.StringIO()
+        made, solver(llm, sandbox, **budget), HashFingerprinter(), sandbox, progress_to=out or io.StringIO()
     )
 
 
@@ -90,7 +92,9 @@ async def test_only_visible_checks_reach_it_and_hidden_ones_judge_what_it_hands_
 async def test_figures_by_hand(tmp_path: Path) -> None:
     llm = ScriptedLLM(write=lambda prompt, i: f"# {'wrong' if 'Write b' in prompt else 'right'}\nx = {i}\n")
     made = plan(tmp_path)
-    found = await go(made, llm, MarkedSandbox(), rounds=1)
+    out = io.StringIO()
+    found = await go(made, llm, MarkedSandbox(), out, rounds=1)
+    assert "3/3 problems, 2 solved, 1 failed, " in out.getvalue() and "3 sandbox runs saved" in out.getvalue()
     assert found.solved.value == pytest.approx(2 / 3) and found.solved.n == 3
     assert found.sandbox_runs_per_solved is not None and found.sandbox_runs_per_solved.value == 1.5
     assert found.sandbox_runs_of_solved is not None and found.sandbox_runs_of_solved.value == 1

@@ -219,10 +219,13 @@ def test_seeds_depend_on_the_problem_and_the_runs_seed_alone() -> None:
 
 
 def test_the_progress_line_says_what_is_done_and_what_is_left() -> None:
-    progress = Progress(total=10, begun=0.0, done=4, resumed=2, candidates=16, passed=4, tokens=1000, troubles=1)
+    progress = Progress(
+        total=10, begun=0.0, done=4, resumed=2, solved=3, failed=1, saved=5, candidates=16, passed=4, tokens=1000,
+        troubles=1,
+    )
     assert progress.line(now=20.0) == (
-        "4/10 problems, 16 candidates, 25% passed, 50 tokens/s, 2 were there already, "
-        "1 left undone by infrastructure, 1 min 0 s left"
+        "4/10 problems, 3 solved, 1 failed, 16 candidates, 25% passed, 50 tokens/s, 5 sandbox runs saved, "
+        "2 were there already, 1 left undone by infrastructure, 1 min 0 s left"
     )
 
 
