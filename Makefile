@@ -13,6 +13,7 @@ help: ## this list
 
 demo: .venv/.installed ## set up, start the service, give it one real task, and show all that happens
 	@$(BIN)/atlas models pull
+	@bash .ci/docker.sh image
 	@$(BIN)/python examples/demo.py
 
 test: .venv/.installed-dev models sandbox browser lint ## every check there is; sets up models, Docker and Chromium first

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # A Docker engine that answers, and the sandbox's images in it. As root on Debian it installs and starts what is
-# missing; elsewhere it says what is missing, and fails only in CI.
+# missing; elsewhere it says what is missing, and fails only in CI. `docker.sh image` makes the image for Python
+# programs only, and only where an engine answers already: where none does, programs run in WebAssembly.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 LOG=${TMPDIR:-/tmp}/atlas-dockerd.log
@@ -45,15 +46,22 @@ start_engine() {
     give_up "dockerd was started and does not answer."
 }
 
-if ! answers; then
+WHICH=  # every language
+if [ "${1:-}" = image ]; then
+    answers || exit 0
+    WHICH="--language python"
+elif ! answers; then
     if [ -n "${DOCKER_HOST:-}" ] || ! may_install; then give_up "$(trouble)"; fi
     command -v dockerd >/dev/null || packages docker.io
     answers || start_engine
 fi
 
-say "Building the sandbox's images"
-if ! .venv/bin/python -m sandbox.images.build; then
+# shellcheck disable=SC2086  # an option and its value are two words
+build() { .venv/bin/python -m sandbox.images.build $WHICH; }
+
+say "The sandbox's images: built where they are missing"
+if ! build; then
     if command -v mmdebstrap >/dev/null || ! may_install; then give_up "The sandbox's images cannot be built."; fi
     packages mmdebstrap
-    .venv/bin/python -m sandbox.images.build || give_up "The sandbox's images cannot be built."
+    build || give_up "The sandbox's images cannot be built."
 fi
