@@ -130,6 +130,9 @@ def _spec(body: dict[str, Any], config: settings.Settings) -> TaskSpec:
 async def _solve(config: settings.Settings, spec: TaskSpec) -> tuple[Solution, dict[str, object], int]:
     """How the task ended, what solved it, and the exit code: that of the cause where infrastructure ended it."""
     async with wiring.open_service(config) as service:
+        for part in ("isolation", "ranker", "policy"):
+            if because := service.info.get(f"{part}_because"):
+                console.say(f"{part}: {service.info[part]}, because {because}")
         task = spec.task(f"task-{uuid.uuid4().hex}")
         try:
             solution = await service.solve(

@@ -41,6 +41,7 @@ class Atlas:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.llm, self.sandbox = ScriptLLM(rounds=[[RIGHT]]), ScriptSandbox()
         self.opening: Exception | None = None
+        self.info = {"model": "fake"}
         monkeypatch.setattr(wiring, "open_service", self.open)
 
     @asynccontextmanager
@@ -48,7 +49,7 @@ class Atlas:
         if self.opening is not None:
             raise self.opening
         solver = Solver(llm=self.llm, ranker=baseline("first"), sandbox=self.sandbox, budget=config.budget)
-        yield Service(base=solver, info={"model": "fake"})
+        yield Service(base=solver, info=self.info)
 
     def __call__(self, *arguments: str, stdin: str | None = None) -> Result:
         return CliRunner().invoke(app, list(arguments), input=stdin)
@@ -68,6 +69,12 @@ def test_a_solved_task_prints_the_program_and_nothing_else_on_stdout(atlas: Atla
     assert done.stdout.strip().startswith("x = 'right'") and "verified" not in done.stdout
     assert "verified: 1 sandbox runs, 20 tokens" in done.stderr and "candidates.ranked" in done.stderr
     assert not {"\x1b", "\x07"} & set(done.stdout + done.stderr)
+
+
+def test_what_was_chosen_is_told_with_the_reason(atlas: Atlas) -> None:
+    atlas.info |= {"isolation": "wasm", "isolation_because": "no Docker engine answers"}
+    done = atlas(*SOLVE)
+    assert "isolation: wasm, because no Docker engine answers" in done.stderr and "wasm" not in done.stdout
 
 
 def test_json_is_one_object_with_the_outcome(atlas: Atlas) -> None:
