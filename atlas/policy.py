@@ -189,6 +189,13 @@ def runs(attempts: Sequence[Attempt]) -> int:
 
 def exhausted(position: Position, round_: int) -> str:
     """Why nothing more may be asked for in `round_`; "" where it may. Asking is pointless where no run is left."""
+    spent = _spent(position, round_)
+    if spent and not any(attempt.candidates for attempt in position.attempts):
+        return f"no answer of the model held a program, and {spent}"
+    return spent
+
+
+def _spent(position: Position, round_: int) -> str:
     budget, attempts = position.budget, position.attempts
     if round_ >= budget.rounds:
         return f"{budget.rounds} rounds are all that the budget allows"

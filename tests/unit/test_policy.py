@@ -164,3 +164,13 @@ def test_dearer_tokens_never_make_it_ask_where_it_ran(p: list[float], token_pric
     cheap = policy(SHARED, run_price=run_price, token_price=token_price).next(position(*at))
     dear = policy(SHARED, run_price=run_price, token_price=token_price + 1).next(position(*at))
     assert not (isinstance(cheap, Run) and isinstance(dear, Generate))
+
+
+@pytest.mark.parametrize("policy", [FixedRounds(), policy()], ids=lambda policy: policy.name)
+def test_a_budget_spent_on_answers_without_a_program_is_said_to_be(policy: FixedRounds | ExpectedCost) -> None:
+    silent = [Attempt(round=i, asked=[4], usage=Usage(prompt_tokens=100, completion_tokens=400)) for i in range(3)]
+    move = policy.next(position(*silent))
+    assert isinstance(move, Stop)
+    assert "no answer of the model held a program, and 3 rounds are all that the budget allows" in move.reason
+    tried = policy.next(position(attempt(0.5, failed=True), *silent[1:]))
+    assert isinstance(tried, Stop) and "no answer" not in tried.reason
