@@ -14,16 +14,17 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
 from sandbox import replay
-from sandbox.codec import MalformedFrame, Raised, read_report
+from sandbox.codec import MalformedFrame, read_report
 from sandbox.compare import parse, validate_expected
+from sandbox.discovery import runner_calls
 from sandbox.errors import InvalidCheck
 from sandbox.judgement import Step, judge, told, verdict
 from sandbox.names import NotPure
+from sandbox.placing import ASK, DO, GET, TRY
 from sandbox.raw import Exit, Raw
 from sandbox.replay import Ended, NotProxied, Replay
 from sandbox.rewrite import rewrite
 from sandbox.script import outline
-from sandbox.split import ASK, DO, GET, TRY
 from sandbox.types import AssertCheck, CallCheck, Check, CheckResult, Outcome, Program, StdioCheck, Verdict
 
 __all__ = ["Step", "judge", "judge_program", "parse_check", "plan", "validate_check", "verdict"]
@@ -76,7 +77,9 @@ def _assert_step(program: Program, check: AssertCheck, index: int) -> Step:
         return replace(step, payload={"ops": [list(op) for op in script.ops]}, expects=script)
     except NotPure:
         pass
-    weak = replace(step, kind="script", payload={"code": check.code}, integrity="weak")
+    calls = map(ast.unparse, runner_calls(outline(check.code).tree, in_a_module=False))
+    code = "\n".join([check.code, *calls])
+    weak = replace(step, kind="script", payload={"code": code}, integrity="weak")
     try:
         return replace(step, expects=replay.prepare(check.code), instead=weak)
     except NotProxied:
@@ -162,7 +165,7 @@ async def _replay(step: Step, script: Replay, execute: Callable[[Step], Awaitabl
             if result.outcome is not Outcome.PASS:
                 return result
             script = script.answered(said, read_report(spent[-1].result or b""))
-            if any(isinstance(value, Raised) and "SystemExit" in value.names for value in script.values):
+            if script.exited:
                 return told(step, Ended(kind="exited"), spent)
     except NotProxied:
         assert step.instead is not None

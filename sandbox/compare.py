@@ -171,9 +171,14 @@ def _key(value: Any) -> Any:
     return value
 
 
+def is_singleton(value: Any) -> bool:
+    """Whether every process has one object that is equal to `value`, and no more."""
+    return any(value is one for one in _SINGLETONS) or isinstance(value, type)
+
+
 def is_same(actual: Any, expected: Any) -> bool:
     """`is`, where it means something across processes: for None, True, False, ... and built-in types."""
-    if not any(expected is one for one in _SINGLETONS) and not isinstance(expected, type):
+    if not is_singleton(expected):
         raise InvalidCheck("`is` compares with None, True, False or a built-in type only; use equality for values")
     return actual is expected
 
@@ -209,6 +214,11 @@ def show(value: Any, limit: int = SHOWN) -> str:
     return text if len(text) <= limit else f"{text[: limit // 2]} ... {text[-limit // 2 + 5 :]}"
 
 
+def rewound(value: Any) -> Any:
+    """The value; of an iterator a copy, so that looking at it here takes nothing from who looks later."""
+    return copy.copy(value) if type(value) in _ITERATORS else value
+
+
 def source(value: Any, limit: int = 10_000_000) -> str:
     """Python source that evaluates to `value`. Roughly `limit` characters are written; then the rest is left out."""
     out: list[str] = []
@@ -234,7 +244,7 @@ def _write(value: Any, out: list[str], left: list[int]) -> None:
     elif kind is collections.deque:
         _sequence("__import__('collections').deque([", value, "])", out, left)
     elif kind in _VIEWS:
-        _sequence("[", copy.copy(value) if kind in _ITERATORS else value, "]", out, left)
+        _sequence("[", rewound(value), "]", out, left)
     else:
         text = _scalar(value, left[0])
         left[0] -= len(text)

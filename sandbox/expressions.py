@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from sandbox import functions
-from sandbox.codec import hashable
+from sandbox.codec import Raised, hashable
 from sandbox.functions import BUILTINS, METHOD_NAMES, MODULES, Lambda
 from sandbox.meter import Meter, OutOfBudget, unpacker
 
@@ -38,6 +38,12 @@ class Run(Meter):
         super().__init__()
         self.names: dict[str, Any] = dict(names)
 
+    def known(self, name: str) -> Any:
+        """The value of a name. An exception in its place counts only now that it is looked at."""
+        if type(value := self.names[name]) is Raised:
+            raise Failed(f"{''.join(value.names[:1])}: {value.text}")
+        return value
+
 
 class Prepared:
     """An expression that the host can evaluate, any number of times."""
@@ -57,7 +63,7 @@ class Prepared:
         except (OutOfBudget, RecursionError, MemoryError) as error:
             raise Failed(f"too much work to evaluate: {error}") from error
         except Exception as error:  # any operation on decoded values may raise; that is a fact about the program
-            raise Failed(f"{type(error).__name__}: {error}") from error
+            raise Failed(str(error) if isinstance(error, Failed) else f"{type(error).__name__}: {error}") from error
         finally:
             if purse is not None:
                 purse.left -= start - run.left
@@ -99,7 +105,7 @@ class _Preparer:
     def _name(self, node: ast.Name) -> Thunk:
         name = node.id
         if name in self.known:
-            return lambda run: run.names[name]
+            return lambda run: run.known(name)
         found = self._global(name)
         return lambda run: found
 

@@ -11,10 +11,10 @@ from sandbox.codec import MalformedFrame, Raised, Report, read_report
 from sandbox.compare import holds, show
 from sandbox.expressions import Failed
 from sandbox.meter import Meter
+from sandbox.placing import DO
 from sandbox.raw import Exit, Raw
 from sandbox.replay import Ended, Replay
 from sandbox.rewrite import Assertion, Script
-from sandbox.split import DO
 from sandbox.types import CallCheck, CheckResult, Integrity, Outcome, StdioCheck, Verdict
 
 MAX_OUTPUT = 16_384

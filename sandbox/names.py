@@ -40,6 +40,15 @@ def holds_part(values: list[Any], part: Any) -> bool:
     return bool(todo)
 
 
+def hold_parts_of_each_other(some: list[Any], others: list[Any]) -> bool:
+    """Whether a container among `some` is one among `others`, or inside one, or the other way round."""
+    kinds = (list, dict, set, bytearray, tuple)
+    known, changed = ([value for value in values if isinstance(value, kinds)] for values in (some, others))
+    return bool(known) and any(
+        holds_part(known, value) or any(holds_part([value], one) for one in known) for value in changed
+    )
+
+
 @dataclass
 class Names:
     """What the names of a script mean at one point of it. A name in none of these is the program's, or built in."""
@@ -56,12 +65,19 @@ class Names:
     closed: set[str] = field(default_factory=set)
     """Names that cannot be followed, such as what ``as error`` binds."""
 
-    def scope(self) -> Names:
-        """The names as a function called at this point would see them."""
-        return Names(**{name: copy.copy(part) for name, part in vars(self).items()})
+    hidden: set[str] = field(default_factory=set)
+    """Names that must not be bound anew: a scope around this one still needs what the guest knows by them."""
+
+    def scope(self, held: set[str]) -> Names:
+        """The names inside a scope of its own at this point; `held` are names that it must not hide."""
+        made = Names(**{name: copy.copy(part) for name, part in vars(self).items()})
+        made.hidden |= held
+        return made
 
     def forget(self, name: str) -> None:
-        """The name is about to be bound anew."""
+        """The name is about to be bound anew. Raises NotPure."""
+        if name in self.hidden:
+            raise NotPure(f"{name} means two things at a time")
         for part in (self.host, self.owned, self.alias, self.modules, self.imports, self.functions):
             part.pop(name, None)
         self.closed.discard(name)

@@ -17,8 +17,11 @@ from functools import lru_cache
 from typing import Any
 
 from sandbox.codec import Instance, MalformedFrame, Opaque, Path, Raised, Report, read_frame, read_value
-from sandbox.compare import parse, source
-from sandbox.script import Outline, is_foreign_import, outline, root, runs_unittest, uncalled_tests
+from sandbox.compare import source
+from sandbox.discovery import runner_calls
+from sandbox.identity import asks_for_identity
+from sandbox.placing import MUTABLE
+from sandbox.script import Outline, is_foreign_import, outline
 
 MAX_ROUNDS = 200
 MAX_SPENT_S = 60.0
@@ -35,6 +38,8 @@ class Need:
     """Calls that the program has to answer, as expressions for the guest, and as the judge wrote them."""
 
     expressions: tuple[str, ...]
+    watched: tuple[bool, ...]
+    """Whether an answer comes with the arguments, where the call has changed them."""
     keys: tuple[str, ...]
 
 
@@ -78,9 +83,10 @@ class Replay:
             raise MalformedFrame("the judge ended without a word")
         match read_frame(result, paths=True):
             case ("need", list() as calls) if all(type(call) is bytes for call in calls):
-                expressions = [_expression(read_value(call, paths=True)) for call in calls]
+                asked = [_asked(read_value(call, paths=True), index) for index, call in enumerate(calls)]
                 return Need(
-                    expressions=tuple(f"(_r{index} := {text})" for index, text in enumerate(expressions)),
+                    expressions=tuple(text for text, _ in asked),
+                    watched=tuple(watched for _, watched in asked),
                     keys=tuple(call.decode("latin-1") for call in calls),
                 )
             case ("passed",):
@@ -103,6 +109,12 @@ class Replay:
                 return Ended(kind="raised", message=f"StopIteration: {value.text}", by_program=True)
         return Ended(kind="passed")
 
+    @property
+    def exited(self) -> bool:
+        """Whether the program ended itself, and the script is not about that."""
+        ends = any(isinstance(value, Raised) and "SystemExit" in value.names for value in self.values)
+        return ends and "SystemExit" not in self.code
+
     def line(self, number: int) -> str:
         """A line of the script as it ran."""
         lines = self.code.splitlines()
@@ -114,16 +126,33 @@ class Replay:
             raise MalformedFrame(f"the script still asks after {MAX_ROUNDS} rounds of answers")
         if len(report.values) != len(need.keys):
             raise MalformedFrame("the answer has not as many values as were asked for")
-        answers = [(key, *self.answer(value)) for key, value in zip(need.keys, report.values, strict=True)]
-        return replace(self, answers=tuple(answers), values=report.values, rounds=self.rounds + 1)
+        told = (
+            self.with_arguments(value) if watched else ("", *self.answer(value))
+            for watched, value in zip(need.watched, report.values, strict=True)
+        )
+        return replace(self, answers=tuple((key, *answer) for key, answer in zip(need.keys, told, strict=True)),
+                       values=report.values, rounds=self.rounds + 1)
+
+    def with_arguments(self, value: Any) -> tuple[Any, ...]:
+        """What the call has made of its arguments, if anything; then its answer."""
+        match value:
+            case (value, None):
+                return "", *self.answer(value)
+            case (value, (tuple(), dict()) as given) if not self.holds_objects(given):
+                return objects_source(given), *self.answer(value)
+            case (_, (tuple(), dict())):
+                return "", "error", ["TypeError"], "the program puts into an argument what is no plain data"
+        return "", *self.answer(value)
 
     def answer(self, value: Any) -> tuple[Any, ...]:
         """A value of the program as the judge is told of it."""
         if isinstance(value, Raised):
             return "error", list(value.names or ("Exception",)), value.text
-        if any(isinstance(part, Opaque) and not self.travels(part) for part in _inside(value)):
-            return ("object",)
-        return "value", objects_source(value)
+        return ("object",) if self.holds_objects(value) else ("value", objects_source(value))
+
+    def holds_objects(self, value: Any) -> bool:
+        """Whether there is anything in a value that has to stay in the program's process."""
+        return any(isinstance(part, Opaque) and not self.travels(part) for part in _inside(value))
 
     def travels(self, value: Opaque) -> bool:
         """Whether an object is of a class that the script defines, so that it can be made anew there."""
@@ -169,14 +198,27 @@ def objects_source(value: Any) -> str:
     return f"__make__({[instance.name for instance in found]}, lambda o: ({source(attributes)}, {source(whole)}))"
 
 
-def _expression(call: Any) -> str:
+def _asked(call: Any, index: int) -> tuple[str, bool]:
+    """The expression that makes a call and keeps the answer as ``_r<index>``; whether its arguments are watched.
+
+    Then its value is (answer, None), or (answer, arguments) where they are not what they were.
+    """
     match call:
         case (tuple() as path,):
-            return _dotted(path)
+            return f"(_r{index} := {_dotted(path)})", False
         case (tuple() as path, tuple() as positional, dict() as named):
+            parts = _inside((positional, [*named.values()]))
+            changeable = any(isinstance(part, (*MUTABLE, Instance)) for part in parts)
+            if changeable and not any(isinstance(part, Path) for part in parts):  # what lives there changes there
+                given, before = f"_a{index}", f"_b{index}"
+                return (
+                    f"(({given} := {objects_source((positional, named))}), ({before} := __written__({given})), "
+                    f"(_r{index} := {_dotted(path)}(*{given}[0], **{given}[1])), "
+                    f"None if __written__({given}) == {before} else {given})[2:]"
+                ), True
             arguments = [objects_source(value) for value in positional]
             arguments += [f"{name}={objects_source(value)}" for name, value in named.items()]
-            return f"{_dotted(path)}({', '.join(arguments)})"
+            return f"(_r{index} := {_dotted(path)}({', '.join(arguments)}))", False
     raise MalformedFrame("the judge asks for something that is no call")
 
 
@@ -194,10 +236,7 @@ def prepare(code: str) -> Replay:
     script = outline(code)
     _refuse_what_cannot_travel(script)
     tree = copy.deepcopy(script.tree)
-    calls = [ast.Call(func=ast.Name(test.name, ast.Load()), args=[], keywords=[]) for test in uncalled_tests(tree)]
-    if runs_unittest(tree):
-        calls.append(parse('__import__("unittest").main(argv=["check"])', "the call of unittest").body)
-    tree.body = [part for part in tree.body if not is_foreign_import(part)] + [ast.Expr(call) for call in calls]
+    tree.body = [part for part in tree.body if not is_foreign_import(part)] + runner_calls(tree, in_a_module=True)
     return Replay(
         code=ast.unparse(ast.fix_missing_locations(_Wrapper().visit(tree))),
         classes=frozenset(part.name for part in ast.walk(tree) if isinstance(part, ast.ClassDef)),
@@ -206,18 +245,9 @@ def prepare(code: str) -> Replay:
 
 
 def _refuse_what_cannot_travel(script: Outline) -> None:
-    harmless = {
-        part
-        for node in ast.walk(script.tree)
-        if isinstance(node, ast.With | ast.Try)
-        for part in node.body
-    }
+    if line := asks_for_identity(script):
+        raise NotProxied(f"line {line}: it asks whether two objects are one, and values travel as copies")
     for node in ast.walk(script.tree):
-        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call) and node not in harmless:
-            name = root(node.value.func)
-            given = [*node.value.args, *(keyword.value for keyword in node.value.keywords)]
-            if script.is_programs(name) and any(isinstance(part, ast.Name) for part in given):
-                raise NotProxied(f"line {node.lineno}: it calls {name} for what that does to its arguments")
         if isinstance(node, ast.AsyncFunctionDef | ast.Await):
             raise NotProxied("it is asynchronous")
         if is_foreign_import(node) and any(alias.asname for alias in node.names):  # type: ignore[arg-type, attr-defined]

@@ -15,13 +15,16 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
-from sandbox.compare import exception_names
+from sandbox.compare import exception_names, rewound
+from sandbox.discovery import has_test_classes, uncalled_tests
 from sandbox.errors import InvalidCheck
 from sandbox.expressions import CannotEvaluate, Failed, Prepared
-from sandbox.names import NotPure, holds_part, is_stand_in, stand_in
-from sandbox.script import free_names, outline, uncalled_tests
+from sandbox.names import Names, NotPure, hold_parts_of_each_other, holds_part, is_stand_in, stand_in
+from sandbox.placing import DO, MUTABLE, TRY
+from sandbox.script import outline
 from sandbox.shares import is_input, may_be_run
-from sandbox.split import DO, MUTABLE, TRY, Splitter
+from sandbox.split import Splitter
+from sandbox.trees import free_names, is_failure, is_true, root
 
 MAX_SHOWN = 400
 
@@ -40,8 +43,8 @@ class Assertion:
     """Where not empty: the one value is an exception of one of these classes."""
 
     def known(self, values: Sequence[Any]) -> dict[str, Any]:
-        """What the expression can see: the script's names and the guest's values."""
-        return dict(self.names) | {stand_in(index): values[index] for index in self.indexes}
+        """What the expression can see: the script's names and the guest's values, iterators at their begin."""
+        return dict(self.names) | {stand_in(index): rewound(values[index]) for index in self.indexes}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +67,8 @@ def rewrite(code: str) -> Script:
 def _rewritten(code: str) -> Script | str:
     """The script taken apart, or why it cannot be."""
     whole = outline(code)
+    if has_test_classes(whole.tree):
+        return "a class of tests"
     try:
         script = _Rewriter(whole.shadows)
         script.block(whole.tree.body)
@@ -83,6 +88,8 @@ class _Rewriter(Splitter):
         super().__init__(shadows)
         self.asserts: list[Assertion] = []
         self.inlining: list[str] = []
+        self.homes: dict[ast.FunctionDef, Names] = {}
+        """The scopes that functions are defined in, whose names they see wherever they are called."""
 
     def block(self, statements: list[ast.stmt]) -> None:
         for statement in statements:
@@ -96,6 +103,9 @@ class _Rewriter(Splitter):
         if not may_be_run(statement, self.needs_guest):
             raise NotPure(f"line {statement.lineno}: the program would be beside {ast.unparse(statement)[:80]}")
         self.emit(DO, self.place(statement))
+        for part in ast.walk(statement):
+            if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store):
+                self.placed.pop(part.id, None)
         given = {name: self.names.host[name] for name in free_names(statement) & set(self.names.host)}
         for name, value in given.items():
             if isinstance(value, MUTABLE):
@@ -124,6 +134,9 @@ class _Rewriter(Splitter):
         if not self.needs_guest(test):
             given = {name for name in free_names(test) & set(self.placed) if name in self.names.host}
             self.reading = frozenset(name for name in given if isinstance(self.names.host[name], MUTABLE))
+            known = [value for name, value in self.names.host.items() if name in free_names(test) - self.reading]
+            if hold_parts_of_each_other(known, [*self.placed.values()]):
+                raise NotPure(f"line {test.lineno}: what a call may have changed is looked at under another name")
         try:
             split = self.part(test)
         finally:
@@ -147,6 +160,8 @@ class _Rewriter(Splitter):
 
     def must_raise(self, body: list[ast.stmt], names: frozenset[str]) -> None:
         """The last statement of `body` has to raise one of the exceptions `names`."""
+        if any(map(self.needs_guest, body[:-1])):
+            raise NotPure(f"line {body[0].lineno}: more than one call may raise what is expected")
         self.block(body[:-1])
         statement = body[-1]
         of_guest = isinstance(statement, ast.Expr | ast.Assign) and self.needs_guest(statement)
@@ -169,8 +184,8 @@ class _Rewriter(Splitter):
 
     def _try(self, statement: ast.Try) -> None:
         body, handlers = statement.body, statement.handlers
-        fails = [_is_failure(part) for part in (body[-1:] + statement.orelse[:1])]
-        harmless = all(isinstance(part, ast.Pass) or _is_true(part) for handler in handlers for part in handler.body)
+        fails = [is_failure(part) for part in (body[-1:] + statement.orelse[:1])]
+        harmless = all(isinstance(part, ast.Pass) or is_true(part) for handler in handlers for part in handler.body)
         if statement.finalbody or not harmless or not any(fails):
             raise NotPure(f"line {statement.lineno}: try")
         kinds = [ast.unparse(handler.type) if handler.type else "BaseException" for handler in handlers]
@@ -210,9 +225,7 @@ class _Rewriter(Splitter):
 
     def _annassign(self, statement: ast.AnnAssign) -> None:
         if statement.value is not None:
-            self._assign(
-                ast.copy_location(ast.Assign(targets=[statement.target], value=statement.value), statement)
-            )
+            self._assign(ast.copy_location(ast.Assign(targets=[statement.target], value=statement.value), statement))
 
     def _augassign(self, statement: ast.AugAssign) -> None:
         target = statement.target
@@ -232,6 +245,7 @@ class _Rewriter(Splitter):
     def _functiondef(self, statement: ast.FunctionDef) -> None:
         self.names.forget(statement.name)
         self.names.functions[statement.name] = statement
+        self.homes[statement] = self.names
 
     def _classdef(self, statement: ast.ClassDef) -> None:
         if statement.bases:
@@ -264,8 +278,10 @@ class _Rewriter(Splitter):
         given = dict(zip(parameters[::-1], arguments.defaults[::-1], strict=False)) | given
         if function.decorator_list or not plain or function.name in self.inlining or set(given) != set(parameters):
             raise NotPure(f"line {call.lineno}: the call of {function.name}")
-        inner = outer.scope()
+        inner = self.homes[function].scope(self.held() | outer.hidden)
         for name, value in given.items():
+            if isinstance(value, ast.Name) and value.id == name and self.is_guests(name):
+                continue
             inner.forget(name)
             if isinstance(value, ast.Name) and self.is_guests(value.id):
                 inner.alias[name] = outer.alias.get(value.id, value)
@@ -274,6 +290,7 @@ class _Rewriter(Splitter):
                 inner.owned[name] = "callable"
             else:
                 inner.host[name] = self.host(value)
+        inner.hidden |= {root(target) for target in inner.alias.values()}
         self.inlining.append(function.name)
         body = function.body
         ends = isinstance(body[-1], ast.Return) and (body[-1].value is None or isinstance(body[-1].value, ast.Constant))
@@ -281,20 +298,3 @@ class _Rewriter(Splitter):
         self.block(body[:-1] if ends else body)
         self.names = outer
         self.inlining.pop()
-
-
-def _is_failure(statement: ast.stmt) -> bool:
-    """`assert False`, `raise AssertionError(...)` or `pytest.fail(...)`."""
-    if isinstance(statement, ast.Assert):
-        return isinstance(statement.test, ast.Constant) and not statement.test.value
-    if isinstance(statement, ast.Raise) and statement.exc is not None:
-        return ast.unparse(statement.exc).startswith("AssertionError")
-    return isinstance(statement, ast.Expr) and ast.unparse(statement).startswith(("pytest.fail(", "self.fail("))
-
-
-def _is_true(statement: ast.stmt) -> bool:
-    return (
-        isinstance(statement, ast.Assert)
-        and isinstance(statement.test, ast.Constant)
-        and bool(statement.test.value)
-    )

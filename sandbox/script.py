@@ -8,10 +8,11 @@ import importlib
 import sys
 from dataclasses import dataclass
 from functools import cache, lru_cache
-from typing import Any
 
 from sandbox.compare import parse
+from sandbox.discovery import refuse_what_only_pytest_gives
 from sandbox.errors import InvalidCheck
+from sandbox.trees import free_names, root
 
 _STAR_MODULES = frozenset(
     "bisect collections datetime functools heapq itertools math operator random re string typing".split()
@@ -48,6 +49,7 @@ def outline(code: str) -> Outline:
     tree = parse(code, "the assert script", "exec")
     if sum(1 for _ in ast.walk(tree)) > MAX_NODES:
         raise InvalidCheck(f"the assert script has more than {MAX_NODES} parts; write several smaller checks")
+    refuse_what_only_pytest_gives(tree)
     bound = _bound(tree)
     modules = _used_modules(tree) - bound
     first = _after_future_imports(tree)
@@ -87,34 +89,6 @@ def with_helpers(code: str, definitions: str) -> str:
     return "\n\n".join([*map(ast.unparse, [*imports, *found]), code]) if found else code
 
 
-def free_names(node: ast.AST) -> set[str]:
-    """Names that `node` reads and does not bind itself (in a comprehension or a lambda)."""
-    read: set[str] = set()
-    bound: set[str] = set()
-    todo: list[Any] = [node]
-    while todo:  # most of the time that reading a script takes is spent here, hence no `ast.walk`
-        part = todo.pop()
-        if isinstance(part, ast.Name):
-            (read if isinstance(part.ctx, ast.Load) else bound).add(part.id)
-            continue
-        if isinstance(part, ast.arg):
-            bound.add(part.arg)
-        for field in part._fields:
-            child = getattr(part, field, None)
-            if isinstance(child, list):
-                todo += [item for item in child if isinstance(item, ast.AST)]
-            elif isinstance(child, ast.AST):
-                todo.append(child)
-    return read - bound
-
-
-def root(node: ast.expr) -> str:
-    """The name that an expression such as ``Solution().twoSum`` starts from; empty where it starts from none."""
-    while isinstance(node, ast.Attribute | ast.Call | ast.Subscript):
-        node = node.func if isinstance(node, ast.Call) else node.value
-    return node.id if isinstance(node, ast.Name) else ""
-
-
 @cache
 def star_names(module: str) -> tuple[str, ...]:
     """What ``from module import *`` binds, for modules of the standard library that are harmless to look into.
@@ -133,28 +107,6 @@ def is_foreign_import(node: ast.stmt) -> bool:
     if isinstance(node, ast.ImportFrom):
         return node.level > 0 or (node.module or "").split(".")[0] not in _LIBRARY
     return isinstance(node, ast.Import) and all(alias.name.split(".")[0] not in _LIBRARY for alias in node.names)
-
-
-def uncalled_tests(tree: ast.Module) -> list[ast.FunctionDef]:
-    """Functions named test... that a test runner would call, where the script does not."""
-    called = {root(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
-    return [
-        part
-        for part in tree.body
-        if isinstance(part, ast.FunctionDef) and part.name.startswith("test") and not part.args.args
-        if part.name not in called
-    ]
-
-
-def runs_unittest(tree: ast.Module) -> bool:
-    """Whether a runner would find unittest's test cases that the script does not run itself."""
-    cases = [
-        part
-        for part in tree.body
-        if isinstance(part, ast.ClassDef) and any("TestCase" in ast.unparse(base) for base in part.bases)
-    ]
-    calls = [ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)]
-    return bool(cases) and "unittest.main" not in calls
 
 
 def _bound(tree: ast.Module) -> set[str]:

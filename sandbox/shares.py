@@ -40,8 +40,24 @@ def is_share(node: ast.expr, needs: Needs) -> bool:
         return is_share(node.value, needs) and is_input(node.slice, needs)
     if isinstance(node, ast.Call):
         given = (*node.args, *node.keywords)
-        return is_share(node.func, needs) and all(is_input(part, needs) for part in given)
+        asked = node.args[0] if draws(node) else node.func
+        return is_share(asked, needs) and all(is_input(part, needs) for part in given)
     return False
+
+
+def draws(node: ast.Call) -> bool:
+    """Whether a call takes items from an iterator. Where it lives, for all of them may be without end."""
+    name = ast.unparse(node.func) if isinstance(node.func, ast.Name | ast.Attribute) else ""
+    return name in ("next", "islice", "itertools.islice") and bool(node.args)
+
+
+def may_be_skipped(node: ast.AST) -> list[ast.expr]:
+    """The parts of an expression that Python evaluates only where others leave the matter open."""
+    if isinstance(node, ast.BoolOp):
+        return node.values[1:]
+    if isinstance(node, ast.IfExp):
+        return [node.body, node.orelse]
+    return node.comparators[1:] if isinstance(node, ast.Compare) else []
 
 
 def may_be_run(statement: ast.Expr | ast.Assign, needs: Needs) -> bool:

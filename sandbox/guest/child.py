@@ -27,7 +27,7 @@ if TYPE_CHECKING:  # `typing` itself takes longer to import than many a candidat
     from typing import Any, TextIO
 
 # Functions below keep these, whatever the candidate does to `builtins`.
-globals()["__builtins__"] = dict(vars(builtins))
+_builtins = globals()["__builtins__"] = dict(vars(builtins))
 
 FILE = "<program>"
 DO, GET, TRY, ASK = 0, 1, 2, 3
@@ -49,7 +49,7 @@ class Scope(dict):  # type: ignore[type-arg]
     program: dict[str, Any]
 
     def __missing__(self, name: str) -> Any:
-        return self.make if name == "__make__" else self.program[name]
+        return self.make if name == "__make__" else _written if name == "__written__" else self.program[name]
 
     def make(self, names: list[str], fill: Callable[[list[Any]], tuple[list[dict[str, Any]], Any]]) -> Any:
         """Objects of classes of the program, made without calling the classes; see `sandbox.replay`."""
@@ -59,6 +59,11 @@ class Scope(dict):  # type: ignore[type-arg]
             for key, part in content.items():
                 object.__setattr__(item, key, part)
         return value
+
+
+def _written(value: Any) -> bytes:
+    """A value's bytes, by which can be told whether a call has changed it; see `sandbox.replay`."""
+    return encode(value, True)
 
 
 def run_step(source: str, kind: str, payload: dict[str, Any], result_fd: int) -> None:
@@ -148,9 +153,15 @@ def _name(kind: type) -> str:
     return name[:MAX_NAME] if type(name) is str else "?"
 
 
+def _full_name(kind: type) -> str:
+    """The name of a class, marked where the program has given its own a built-in one's name."""
+    name = _name(kind)
+    return name if _builtins.get(name, kind) is kind else f"program.{name}"
+
+
 def _error(error: BaseException) -> bytes:
     """An exception as encoded (names of its classes, most derived first; text; place in the program)."""
-    names = tuple(map(_name, _mro(type(error))[:MAX_NAME]))
+    names = tuple(map(_full_name, _mro(type(error))[:MAX_NAME]))
     return encode((names, _text(error), _place(error)))
 
 

@@ -11,6 +11,7 @@ do anyway; what decides is compared on the host.
 from __future__ import annotations
 
 import builtins
+import itertools
 import sys
 from _struct import pack as _pack
 
@@ -26,9 +27,10 @@ MAX_BYTES = 3_500_000
 MAX_DEPTH = 200
 
 _modules = sys.modules
-_mro, _name, _qualified_name, _module = (  # asked of `type` itself: a metaclass says what it likes
-    type.__dict__[field].__get__ for field in ("__mro__", "__name__", "__qualname__", "__module__")
+_mro, _name, _qualified_name, _module, _flags = (  # asked of `type` itself: a metaclass says what it likes
+    type.__dict__[field].__get__ for field in ("__mro__", "__name__", "__qualname__", "__module__", "__flags__")
 )
+_MADE_IN_PYTHON = 1 << 9  # Py_TPFLAGS_HEAPTYPE: a function has attributes too, and is more than those
 
 
 def _home(kind: type) -> tuple[Any, Any]:
@@ -50,6 +52,7 @@ _iterators: tuple[type, ...] = (
     type(iter([])), type(iter(())), type(iter(set())), type(iter({})), type(iter({}.values())), type(iter({}.items())),
     type(iter(range(0))), type(iter("")), type(iter("\u1234")), type(iter(b"")), type(reversed([])),
     type(reversed({})), type(_ for _ in range(0)), map, filter, zip, enumerate, reversed,
+    *(kind for kind in vars(itertools).values() if type(kind) is type and hasattr(kind, "__next__")),
 )
 _types = {getattr(builtins, name) for name in dir(builtins) if type(getattr(builtins, name)) is type}
 
@@ -159,7 +162,7 @@ class Encoder:
     def instance(self, kind: type, value: Any, depth: int) -> bool:
         """Write the attributes of an object that is nothing but attributes; False where it is more."""
         attributes = _attributes(value)
-        if _mro(kind)[1:] != (object,) or type(attributes) is not dict:
+        if _mro(kind)[1:] != (object,) or type(attributes) is not dict or not _flags(kind) & _MADE_IN_PYTHON:
             return False
         self.items(b"o", [_name(kind), *(part for item in attributes.items() for part in item)], depth)
         return True

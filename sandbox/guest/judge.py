@@ -21,6 +21,7 @@ The frame is one of
 from __future__ import annotations
 
 import builtins
+import operator
 import sys
 
 from sandbox.guest import testing
@@ -81,23 +82,26 @@ class Asking:
         text = written.decode("latin-1")
         found = self.elsewhere.get(text)
         if index < len(self.answers) and self.answers[index][0] == text:
-            return self.answered(index, *self.answers[index][1:])
-        if found and self.answers[found[-1]][1] != "object":
+            return self.answered(index, call, *self.answers[index][1:])
+        if found and self.answers[found[-1]][2] != "object":
             self.guessed = True
-            return self.answered(index, *self.answers[found.pop() if len(found) > 1 else found[0]][1:])
+            return self.answered(index, call, *self.answers[found.pop() if len(found) > 1 else found[0]][1:])
         self.pending = True
         return Pending()
 
-    def answered(self, index: int, kind: str, *parts: Any) -> Any:
+    def answered(self, index: int, call: tuple[Any, ...], changed: str, kind: str, *parts: Any) -> Any:
+        space = {"__make__": self.scope.make}
+        if changed:  # the call has changed its arguments in place
+            renewed(call[1:], eval(changed, space))
         if kind == "value":
-            return eval(parts[0], {"__make__": self.scope.make})  # the host wrote it, of decoded values
+            return eval(parts[0], space)  # the host wrote it, of decoded values
         if kind == "object":
             return Remote(self, (f"_r{index}",), self.values[index])
         raise _exception(*parts)
 
     def written(self, call: tuple[Any, ...]) -> bytes:
         """The call as bytes that can travel and be compared."""
-        out = CallEncoder(objects=True)
+        out = CallEncoder(self.scope)
         try:
             out.value(call)
         except TooLarge as error:
@@ -109,8 +113,41 @@ class Asking:
         return b"".join(out.parts)
 
 
+def renewed(one: Any, other: Any) -> Any:
+    """`one`, with the content of `other` put into it in place; `other` where that cannot be."""
+    kind = type(one)
+    if kind is not type(other) or kind is Remote:
+        return other
+    if kind in (list, tuple):
+        parts = [*map(renewed, one, other), *other[len(one) :]]
+        if kind is tuple:
+            same = len(one) == len(parts) and all(map(operator.is_, one, parts))
+            return one if same else tuple(parts)
+        one[:] = parts
+    elif kind is dict:
+        content = {key: renewed(one[key], part) if key in one else part for key, part in other.items()}
+        one.clear()
+        one.update(content)
+    elif kind in (set, bytearray):
+        one.clear()
+        (one.update if kind is set else one.extend)(other)
+    elif hasattr(one, "__dict__"):
+        renewed(vars(one), vars(other))
+    else:
+        return other
+    return one
+
+
 class CallEncoder(Encoder):
     """Writes calls: besides values, names of the program and objects that live in its process."""
+
+    def __init__(self, scope: Names) -> None:
+        super().__init__(objects=True)
+        self.scope = scope
+
+    def instance(self, kind: type, value: Any, depth: int) -> bool:
+        """Only what is of a class of the script can be made anew on the other side."""
+        return self.scope.get(kind.__name__) is kind and super().instance(kind, value, depth)
 
     def container(self, kind: type, value: Any, depth: int) -> None:
         if kind is Pending:

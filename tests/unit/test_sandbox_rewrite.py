@@ -9,9 +9,9 @@ import pytest
 from sandbox.errors import InvalidCheck
 from sandbox.expressions import Failed
 from sandbox.names import NotPure
+from sandbox.placing import DO, GET, TRY
 from sandbox.rewrite import Script, rewrite
 from sandbox.script import outline, with_helpers
-from sandbox.split import DO, GET, TRY
 
 
 def asked(script: Script) -> list[str]:
