@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import asyncio
+import builtins
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
@@ -93,6 +94,11 @@ def validate_check(check: Check) -> None:
         parse(check.setup, "the setup", "exec")
         if isinstance(call, ast.Constant):
             raise InvalidCheck("the call calls nothing")
+        if _judges(call):
+            raise InvalidCheck(
+                "the call is computed beside the program, which could say yes to everything; ask for the value itself, "
+                "and give what it is compared with as expected"
+            )
         validate_expected(check)
     elif isinstance(check, AssertCheck):
         try:
@@ -101,6 +107,18 @@ def validate_check(check: Check) -> None:
             return
         if not any(assertion.indexes for assertion in script.asserts):
             raise InvalidCheck("the assert script never checks anything that the program computes")
+
+
+_PREDICATES = frozenset("all any bool callable hasattr isinstance issubclass".split())
+
+
+def _judges(node: ast.expr) -> bool:
+    """Whether an expression says yes or no to what the program computes."""
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in _PREDICATES:
+        given = [ast.unparse(part.func) for part in ast.walk(node) if isinstance(part, ast.Call) and part is not node]
+        return any(name not in dir(builtins) for name in given)
+    negates = isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not)
+    return negates or isinstance(node, ast.Compare | ast.BoolOp)
 
 
 def parse_check(text: str) -> Check:

@@ -241,6 +241,10 @@ def test_parse_check_says_what_is_wrong(text: str, message: str) -> None:
         CallCheck(call="f(2)", expected="f(3)"), CallCheck(call="f(2)", expected="4", setup="x ="),
         CallCheck(call="f(2)", expected="4", compare="is"), CallCheck(call="f(2)", expected="3", compare="raises"),
         AssertCheck(code="x = 1"), AssertCheck(code="assert 1 == 1"),
+        CallCheck(call="f(2) == 4", expected="True"), CallCheck(call="not f(2)", compare="truthy"),
+        CallCheck(call="isinstance(f(2), int)", expected="True"), CallCheck(call="f(1) or f(2)", compare="truthy"),
+        AssertCheck(code="import pytest\n@pytest.mark.skip\ndef test_f():\n    assert f(2) == 4\nassert f(3) == 6"),
+        AssertCheck(code="def test_f(x):\n    assert f(x) == 4\nassert f(3) == 6"),
     ],
 )  # fmt: skip
 def test_checks_that_check_nothing_are_refused(check: Check) -> None:
@@ -248,6 +252,19 @@ def test_checks_that_check_nothing_are_refused(check: Check) -> None:
         validate_check(check)
     with pytest.raises(InvalidCheck, match="check 2: "):
         plan(PROGRAM, [F, check])
+
+
+@pytest.mark.parametrize("call", ["f(2)", "all([1, 0])", "isinstance(1, int)", "sorted(f(2))", "A().b()", "-f(2)"])
+def test_calls_for_values_are_not_refused(call: str) -> None:
+    validate_check(CallCheck(call=call, expected="4"))
+
+
+def test_what_a_runner_would_call_is_called_beside_the_program_too() -> None:
+    code = "import unittest\nclass TestA:\n    def test_a(self):\n        x = [1]\n        assert f(x) is x\n"
+    case = "class B(unittest.TestCase):\n    def test_b(self):\n        self.assertIs(f(self), self)\n"
+    made = step(AssertCheck(code=code + case))
+    assert (made.kind, made.integrity) == ("script", "weak")
+    assert "__test__.test_a()" in made.payload["code"] and "unittest').main(" in made.payload["code"]
 
 
 def test_other_languages_are_checked_by_what_they_print() -> None:
