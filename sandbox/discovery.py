@@ -45,14 +45,15 @@ def runner_calls(tree: ast.Module, in_a_module: bool) -> list[ast.stmt]:
 def refuse_what_only_pytest_gives(tree: ast.Module) -> None:
     """Raise InvalidCheck for tests that would silently never run: their arguments are pytest's to give."""
     called = _called(tree)
-    methods = [part for kind in _test_classes(tree) for part in kind.body if isinstance(part, ast.FunctionDef)]
-    given = {**{part: 0 for part in tree.body if isinstance(part, ast.FunctionDef)}, **{part: 1 for part in methods}}
-    for part, count in given.items():
+    functions = [(part, 0) for part in tree.body] + [(part, 1) for kind in _test_classes(tree) for part in kind.body]
+    for part, count in functions:
+        if not isinstance(part, ast.FunctionDef | ast.AsyncFunctionDef) or part.name in called or not _is_test(part):
+            continue
         wanted = len(part.args.args) - len(part.args.defaults)
-        if _is_test(part) and part.name not in called and (wanted > count or _is_marked(part)):
+        if wanted > count or _is_marked(part) or isinstance(part, ast.AsyncFunctionDef):
             raise InvalidCheck(
-                f"line {part.lineno}: {part.name} needs what only pytest gives (fixtures, marks, parametrize); "
-                "write the values into the test"
+                f"line {part.lineno}: {part.name} needs what only pytest gives (fixtures, marks, parametrize, an event "
+                "loop); write the values into the test, and call asyncio.run there"
             )
 
 
@@ -60,27 +61,28 @@ def _called(tree: ast.Module) -> set[str]:
     return {root(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
 
 
-def _is_test(part: ast.FunctionDef) -> bool:
+def _is_test(part: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
     return part.name.startswith("test")
 
 
-def _is_marked(part: ast.FunctionDef) -> bool:
+def _is_marked(part: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
     return any(ast.unparse(decorator).startswith("pytest.") for decorator in part.decorator_list)
 
 
 def _test_classes(tree: ast.Module) -> list[ast.ClassDef]:
     called = _called(tree)
     plain = [part for part in tree.body if isinstance(part, ast.ClassDef) and part.name.startswith("Test")]
-    plain = [part for part in plain if not part.bases and part.name not in called]
-    return [part for part in plain if any(isinstance(one, ast.FunctionDef) and _is_test(one) for one in part.body)]
+    plain = [part for part in plain if part.name not in called and not (part.bases and _unittest_classes(tree))]
+    kinds = ast.FunctionDef | ast.AsyncFunctionDef
+    return [part for part in plain if any(isinstance(one, kinds) and _is_test(one) for one in part.body)]
+
+
+def _unittest_classes(tree: ast.Module) -> list[ast.ClassDef]:
+    classes = [part for part in tree.body if isinstance(part, ast.ClassDef)]
+    return [part for part in classes if any("TestCase" in ast.unparse(base) for base in part.bases)]
 
 
 def _runs_unittest(tree: ast.Module) -> bool:
     """Whether a runner would find unittest's test cases that the script does not run itself."""
-    cases = [
-        part
-        for part in tree.body
-        if isinstance(part, ast.ClassDef) and any("TestCase" in ast.unparse(base) for base in part.bases)
-    ]
     calls = [ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)]
-    return bool(cases) and "unittest.main" not in calls
+    return bool(_unittest_classes(tree)) and "unittest.main" not in calls

@@ -252,9 +252,11 @@ def _same_numbers(one: bytes, other: bytes) -> bool:
     """Whether two lines are equal, or hold the same numbers."""
     if one.strip() == other.strip():
         return True
+    if (one + other).translate(None, b"0123456789+-.eE \t\r\v\f"):
+        return False  # `Decimal` itself would take 1_000 for 1000, and digits of any script
     try:
         return [Decimal(word.decode()) for word in one.split()] == [Decimal(word.decode()) for word in other.split()]
-    except (InvalidOperation, UnicodeDecodeError):
+    except InvalidOperation:
         return False
 
 

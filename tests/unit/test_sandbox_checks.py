@@ -150,6 +150,7 @@ def test_what_became_of_standard_output(raw: Raw, outcome: Outcome) -> None:
         (b"yes\n0.50 3\n", True), (b"\n  yes\n 0.5  3.0", True), (b"yes\n0.51 3", False), (b"yes\n0.5", False),
         (b"Yes\n0.5 3", False), (b"yes\n\n0.5 3", False), (b"yes\n0.5 3 x", False), (b"yes\nnan 3", False),
         (b"yes\n\xff", False), (b"yes\nsnan 3", False),
+        (b"yes\n0.5_0 3", False), ("yes\n0.5 \u0663".encode(), False), (b"yes\n+5e-1\t3.", True),
     ],
 )
 def test_lines_of_numbers_are_compared_as_decimals_where_that_is_asked_for(found: bytes, same: bool) -> None:
@@ -244,6 +245,7 @@ def test_parse_check_says_what_is_wrong(text: str, message: str) -> None:
         CallCheck(call="f(2) == 4", expected="True"), CallCheck(call="not f(2)", compare="truthy"),
         CallCheck(call="isinstance(f(2), int)", expected="True"), CallCheck(call="f(1) or f(2)", compare="truthy"),
         AssertCheck(code="import pytest\n@pytest.mark.skip\ndef test_f():\n    assert f(2) == 4\nassert f(3) == 6"),
+        AssertCheck(code="async def test_f():\n    assert await f(2) == 4\nassert f(3) == 6"),
         AssertCheck(code="def test_f(x):\n    assert f(x) == 4\nassert f(3) == 6"),
     ],
 )  # fmt: skip
