@@ -42,7 +42,9 @@ def costfield_train(
     data: Annotated[Path, typer.Argument(help="Folder of labelled shards, made by `atlas label`.")],
     out: Annotated[Path, typer.Option(help="Folder for the field.")],
     seed: Annotated[int, typer.Option(help="Of splits and initial weights.")] = 0,
-    recipe: Annotated[Path | None, typer.Option(help="A TrainConfig as JSON; what it leaves out is default.")] = None,
+    recipe: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="A TrainConfig as JSON; the rest is default.")
+    ] = None,
     as_json: shared.Json = False,
 ) -> None:
     """Train a Cost Field, measure it on problems it has not seen, and refuse to save one that fails a gate."""

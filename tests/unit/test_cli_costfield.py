@@ -251,6 +251,15 @@ def test_costfield_train_saves_nothing_that_fails_a_gate(
     assert done.stdout == "" and contents(tmp_path) == before
 
 
+def test_costfield_a_recipe_that_is_not_there_or_no_recipe_is_a_wrong_argument(tmp_path: Path) -> None:
+    append_shard(tmp_path / "data", labelled(problems=2))
+    (tmp_path / "none.json").write_text('{"members": 1}')
+    for name in ("none.json", "gone.json"):
+        recipe = tmp_path / name
+        done = atlas("costfield", "train", tmp_path / "data", "--out", tmp_path / "field", "--recipe", recipe)
+        assert done.exit_code == 2 and done.stdout == "" and not (tmp_path / "field").exists()
+
+
 def test_costfield_artifact_for_another_model_is_refused_at_start(field: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"'fp1-test', but 'fp\d-states-\w+' is what there is; use a field"):
         open_field(field, ModelFingerprinter.best(ScriptedLLM()))
