@@ -255,7 +255,7 @@ NOT_PURE = {
     "unknown built-in": "assert hash(f(2)) == hash(4)",
     "class of the program": "assert isinstance(f(2), Node)",
     "del": "x = 1\ndel x\nassert f(2) == 1",
-    "async": "async def test():\n    assert f(1) == 1",
+    "async": "async def one():\n    assert f(1) == 1",
     "lambda": "assert list(map(lambda x: f(x), [1])) == [1]",
     "a guarded call": "try:\n    f(2)\nexcept ValueError:\n    pass\nassert f(3) == 1",
     "recursion": "def t(n):\n    t(n)\nt(1)\nassert f(1) == 1",
