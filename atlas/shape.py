@@ -6,6 +6,8 @@ import ast
 import builtins
 import re
 
+from sandbox.reading import syntax_tree
+
 _TOKEN = re.compile(r"\w+|[^\s\w]")
 
 
@@ -17,7 +19,7 @@ def shape(tree: ast.Module) -> str | None:
     """
     try:
         text = ast.unparse(tree)  # of a copy: `tree` stays as it is
-        own = ast.parse(text)
+        own = syntax_tree(text)
         return ast.unparse(ast.fix_missing_locations(_Renamer(_imported(own)).visit(own)))
     except (RecursionError, SyntaxError, ValueError, MemoryError):
         return None

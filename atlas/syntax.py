@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import warnings
 
+from sandbox.reading import syntax_tree
+
 
 def tree(source: str) -> ast.Module | None:
     """The syntax tree of `source`; None where it is no Python, or too deep for Python's own parser.
@@ -14,6 +16,6 @@ def tree(source: str) -> ast.Module | None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            return ast.parse(source)
+            return syntax_tree(source)
         except (SyntaxError, ValueError, RecursionError, MemoryError):
             return None

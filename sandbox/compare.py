@@ -24,6 +24,7 @@ from sandbox.codec import Opaque, Path, Raised, hashable
 from sandbox.errors import InvalidCheck
 from sandbox.expressions import CannotEvaluate, Failed, Prepared, prepare
 from sandbox.functions import BUILTINS, MODULES
+from sandbox.reading import syntax_tree
 from sandbox.types import CallCheck
 
 SHOWN = 2_000
@@ -40,10 +41,10 @@ def parse(text: str, what: str, mode: str = "eval") -> Any:
     text = text.strip() if mode == "eval" else text
     try:
         if "\\" not in text:
-            return ast.parse(text, mode=mode)
+            return syntax_tree(text, mode=mode)
         with _WARNINGS, warnings.catch_warnings():  # a backslash too many is the author's business
             warnings.simplefilter("ignore")
-            return ast.parse(text, mode=mode)
+            return syntax_tree(text, mode=mode)
     except SyntaxError as error:
         place = f"line {error.lineno}, column {error.offset}"
         raise InvalidCheck(f"{what} does not parse at {place}: {error.msg}") from None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 
 from sandbox.errors import InvalidCheck
+from sandbox.reading import syntax_tree
 from sandbox.trees import root
 
 _IN_A_MODULE = '__import__("unittest").main(argv=["check"])'
@@ -39,7 +40,7 @@ def runner_calls(tree: ast.Module, in_a_module: bool) -> list[ast.stmt]:
             lines.append(f"__test__.{method.name}()")
     if _runs_unittest(tree):
         lines.append(_IN_A_MODULE if in_a_module else _ANYWHERE)
-    return ast.parse("\n".join(lines)).body
+    return syntax_tree("\n".join(lines)).body
 
 
 def refuse_what_only_pytest_gives(tree: ast.Module) -> None:

@@ -15,6 +15,7 @@ from sandbox.expressions import CannotEvaluate, Failed, Prepared, prepare
 from sandbox.functions import BUILTINS
 from sandbox.meter import Meter
 from sandbox.names import Names, NotPure, is_stand_in, stand_in
+from sandbox.reading import syntax_tree
 from sandbox.shares import KnownParts, is_share
 from sandbox.trees import free_names, renamed, root
 
@@ -118,7 +119,7 @@ class Placing:
             return
         text = source(value)
         try:
-            ast.parse(text, mode="eval")
+            syntax_tree(text, mode="eval")
         except (SyntaxError, ValueError, MemoryError):
             raise NotPure(f"the value of {name} cannot be sent") from None
         self.placed[name] = value

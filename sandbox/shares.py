@@ -14,6 +14,7 @@ from typing import Any
 
 from sandbox.compare import source
 from sandbox.names import NotPure
+from sandbox.reading import syntax_tree
 
 CONVERSIONS = frozenset(
     "abs bytes complex dict enumerate float frozenset int iter len list map max min next range reversed round set "
@@ -107,6 +108,6 @@ class KnownParts(ast.NodeTransformer):
             return node if isinstance(node, _OWN_NAMES) else self.generic_visit(node)
         self.values += found
         try:
-            return ast.parse(source(found[0]), mode="eval").body
+            return syntax_tree(source(found[0]), mode="eval").body
         except (SyntaxError, ValueError, MemoryError):
             raise NotPure(f"the value of {ast.unparse(node)[:80]} cannot be sent") from None

@@ -23,6 +23,7 @@ from atlas.evals.problems import Excluded, OpenCall, Plus, Problem
 from atlas.types import AssertCheck, CallCheck, Check, Limits, Program, StdioCheck, Verdict
 from costfield.shards import replace_file
 from sandbox.errors import InvalidCheck
+from sandbox.reading import syntax_tree
 from sandbox.types import Frozen, Outcome, Sandbox
 
 VERSION = 2
@@ -187,8 +188,8 @@ def _why(verdict: Verdict) -> str:
 
 def _guarded(plus: Plus) -> Program:
     """The plus reference with its contract at the start of the function's body."""
-    tree = ast.parse(plus.reference.source)
-    rules = ast.parse(textwrap.dedent(plus.contract.strip("\n")).strip("\n")) if plus.contract.strip() else None
+    tree = syntax_tree(plus.reference.source)
+    rules = syntax_tree(textwrap.dedent(plus.contract.strip("\n")).strip("\n")) if plus.contract.strip() else None
     for node in tree.body:
         if rules is not None and isinstance(node, ast.FunctionDef) and node.name == plus.entry_point:
             node.body[:0] = rules.body
@@ -204,7 +205,7 @@ def _check(call: OpenCall, value: str) -> PlusCheck | None:
     if call.compare == "root":
         return _root_check(call)
     try:
-        known = ast.literal_eval(value)
+        known = ast.literal_eval(syntax_tree(value.lstrip(" \t"), mode="eval"))
     except (ValueError, SyntaxError, RecursionError, MemoryError):
         return None
     if call.compare == "truth":
@@ -218,7 +219,7 @@ def _check(call: OpenCall, value: str) -> PlusCheck | None:
 
 def _root_check(call: OpenCall) -> AssertCheck:
     """The polynomial, Σ c[i] x^i, is evaluated by the host: as a script's own arithmetic, not in the program."""
-    parsed = ast.parse(call.call, mode="eval").body
+    parsed = syntax_tree(call.call, mode="eval").body
     assert isinstance(parsed, ast.Call)
     terms = f"sum([c * x ** i for i, c in enumerate({ast.unparse(parsed.args[0])})])"
     return AssertCheck(code=f"x = {call.call}\nassert abs({terms}) <= {call.abs_tol!r}")

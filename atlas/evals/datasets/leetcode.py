@@ -18,6 +18,7 @@ from typing import Any, Literal
 from atlas.evals.datasets.files import Content
 from atlas.evals.problems import Excluded, Problem
 from atlas.types import CallCheck, Program, Task
+from sandbox.reading import syntax_tree
 
 CODE = re.compile(r"```python\n(.*?)```", re.DOTALL)
 REQUEST = "Please complete the following python code precisely:"
@@ -58,7 +59,7 @@ def _problem(content: Content, number: int, row: dict[str, Any]) -> Problem | Ex
 def _signature(starter: str, method: str) -> str | None:
     """`def method(...) -> ...:` without `self` and with built-in types; None where that is not possible."""
     try:
-        tree = ast.parse(starter.rstrip() + " pass")
+        tree = syntax_tree(starter.rstrip() + " pass")
     except SyntaxError:
         return None
     found = [n for c in tree.body if isinstance(c, ast.ClassDef) for n in c.body if isinstance(n, ast.FunctionDef)]
@@ -94,7 +95,7 @@ def _checks(test: str, method: str, *, any_order: bool) -> tuple[CallCheck, ...]
     Lists are compared without their order where the description accepts any.
     """
     checks = []
-    for node in ast.parse(test).body[0].body:  # type: ignore[attr-defined]
+    for node in syntax_tree(test).body[0].body:  # type: ignore[attr-defined]
         comparison = getattr(node, "test", None)
         if not isinstance(comparison, ast.Compare) or not isinstance(comparison.ops[0], ast.Eq):
             return ()

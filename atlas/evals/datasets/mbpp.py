@@ -20,6 +20,7 @@ from atlas.evals.datasets.files import Content
 from atlas.evals.datasets.inputs import Shape, ShapeError, literal_call
 from atlas.evals.problems import Excluded, OpenCall, Plus, Problem
 from atlas.types import AssertCheck, Program, Task
+from sandbox.reading import syntax_tree
 
 Parsed = tuple[list[Problem], list[Excluded]]
 ABS_TOL = 1e-6  # EvalPlus compares floats of plus inputs within this
@@ -103,7 +104,7 @@ def _problem(content: Content, number: int, row: dict[str, Any]) -> Problem | Ex
 
 def _entry_point(code: str, tests: Sequence[str]) -> str | None:
     """The function that the asserts call: the first name in them that the reference defines at its top level."""
-    defined = {node.name for node in ast.parse(code).body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+    defined = {node.name for node in syntax_tree(code).body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
     called = (name for test in tests for name in re.findall(r"\b([A-Za-z_]\w*)\s*\(", test))
     return next((name for name in called if name in defined), None)
 
@@ -122,7 +123,7 @@ def _plus_rows(content: Content) -> list[dict[str, Any]]:
 
 def _asserts(assertion: str) -> list[str]:
     """The record's asserts one by one, each with the imports that stand before them."""
-    body = ast.parse(assertion).body
+    body = syntax_tree(assertion).body
     imports = "".join(ast.unparse(node) + "\n" for node in body if isinstance(node, ast.Import | ast.ImportFrom))
     return [imports + ast.unparse(node) for node in body if isinstance(node, ast.Assert)]
 
@@ -157,7 +158,7 @@ def _with_plus(problem: Problem, row: dict[str, Any]) -> Problem:
 def _calls(code: str, entry_point: str) -> list[list[Any]]:
     """The literal arguments of every call of `entry_point` in `code`; empty where one is not a literal."""
     calls = []
-    for node in ast.walk(ast.parse(code)):
+    for node in ast.walk(syntax_tree(code)):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == entry_point:
             try:
                 calls.append([ast.literal_eval(arg) for arg in node.args])
@@ -171,7 +172,7 @@ def _comparison(row: dict[str, Any]) -> Any:
 
     The order of a list or tuple that the reference makes out of a set is nobody's requirement either.
     """
-    for node in ast.parse(row["assertion"]).body:
+    for node in syntax_tree(row["assertion"]).body:
         if not isinstance(node, ast.Assert):
             continue
         test = node.test
@@ -194,7 +195,7 @@ def _orders_a_set(code: str) -> bool:
     """True where a list or tuple is made straight out of a set."""
     return any(
         _called(node) in ("list", "tuple") and any(_is_set(arg) for arg in node.args)
-        for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Call)
+        for node in ast.walk(syntax_tree(code)) if isinstance(node, ast.Call)
     )
 
 
