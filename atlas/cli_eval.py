@@ -35,14 +35,16 @@ def eval_run(
     data: shared.Data = None,
     limit: shared.Limit = None,
     k: shared.Each = 4,
+    greedy_first: Annotated[
+        bool, typer.Option("--greedy-first", help="Draw each problem's first completion at temperature 0.")
+    ] = False,
     temperature: shared.Temperature = 0.8,
     as_json: shared.Json = False,
 ) -> None:
     """Grade every candidate, and compare on that same pool who chooses best: the Cost Field or a baseline."""
     config = settings.load()
     folder = folder or Path("runs") / f"{'-'.join(Path(p).stem for p in problems)}-k{k}"
-    plan = shared.plan(config, problems, folder, data, limit, k, temperature)
-
+    plan = replace(shared.plan(config, problems, folder, data, limit, k, temperature), greedy_first=greedy_first)
     _go(config, plan, as_json)
 
 

@@ -61,7 +61,10 @@ def eval_loop(
         async with shared.parts(config, reuse=1) as (_, fingerprinter, sandbox):
             solver, because = wiring.compose(config, fingerprinter, sandbox)
             console.say(f"policy {solver.policy.name}: {because}")
-            as_run = replace(solver, temperature=Warming(start=plan.temperature), max_tokens=plan.max_tokens)
+            as_run = replace(
+                solver, temperature=Warming(start=plan.temperature, greedy_first=plan.greedy_first),
+                max_tokens=plan.max_tokens,
+            )
             return await commands.run_loops(plan, as_run, fingerprinter, sandbox, progress_to=sys.stderr)
 
     found = anyio.run(work)

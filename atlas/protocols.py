@@ -35,7 +35,10 @@ class Capabilities:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sampling:
-    """How to sample. `seed` is the first choice's; choice i gets seed + i where the server takes one per request."""
+    """How to sample. `seed` is the first choice's; choice i gets seed + i where the server takes one per request.
+
+    With `greedy_first` the first of the `n` is drawn at temperature 0: the likeliest token each time.
+    """
 
     n: int
     temperature: float
@@ -43,6 +46,11 @@ class Sampling:
     max_tokens: int
     top_p: float = 1.0
     stop: tuple[str, ...] = ()
+    greedy_first: bool = False
+
+    def temperature_of(self, choice: int) -> float:
+        """The temperature at which choice 0 .. n - 1 is drawn."""
+        return 0.0 if self.greedy_first and choice == 0 else self.temperature
 
 
 @runtime_checkable

@@ -41,6 +41,7 @@ class LLMSettings(_Section):
     concurrency: int = Field(default=8, ge=1, description="Requests to the server at a time.")
     max_tokens: int = Field(default=768, ge=1, description="Longest completion, in tokens.")
     temperature: float = Field(default=0.8, ge=0, le=2, description="Of the first round; it rises by 0.1 a round.")
+    greedy_first: bool = Field(default=True, description="Whether a task's first completion is at temperature 0.")
     timeout_s: float = Field(default=600.0, gt=0, description="For one request.")
 
 

@@ -23,11 +23,15 @@ from sandbox.types import Outcome, Sandbox, Verdict
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Warming:
-    """Temperature by round: it rises where the model has been wrong, up to `ceiling`, and never falls below `start`."""
+    """Temperature by round: it rises where the model has been wrong, up to `ceiling`, and never falls below `start`.
+
+    With `greedy_first`, a task's very first completion is the likeliest one, at temperature 0.
+    """
 
     start: float = 0.8
     step: float = 0.1
     ceiling: float = 1.2
+    greedy_first: bool = True
 
     def at(self, round_: int) -> float:
         return max(self.start, min(self.start + self.step * round_, self.ceiling))
@@ -99,6 +103,7 @@ class Solver:
             seed=self.seed + attempt.round * 1_000 + sum(attempt.asked),
             max_tokens=self.max_tokens,
             stop=prompts.STOP,
+            greedy_first=self.temperature.greedy_first and not attempt.round and not attempt.asked,
         )
         attempt.asked.append(n)
         completions, usage = await self.llm.sample(prompts.messages(task, history), sampling)

@@ -170,7 +170,8 @@ def compose(settings: Settings, fingerprinter: ModelFingerprinter, sandbox: Sand
     log.info("policy %s: %s", policy.name, because, extra={"action": "policy.chosen", "policy": policy.name})
     solver = Solver(
         llm=fingerprinter.llm, ranker=ranker, sandbox=sandbox, budget=settings.budget, policy=policy,
-        max_tokens=settings.llm.max_tokens, temperature=Warming(start=settings.llm.temperature),
+        max_tokens=settings.llm.max_tokens,
+        temperature=Warming(start=settings.llm.temperature, greedy_first=settings.llm.greedy_first),
     )
     return solver, because
 

@@ -57,6 +57,7 @@ class Plan:
     top_p: float = 1.0
     max_tokens: int = 768
     seed: int = 0
+    greedy_first: bool = False
     limits: Concurrency = field(default_factory=Concurrency)
     leader: str = ""
 
@@ -80,7 +81,7 @@ class Plan:
             return RunConfig(
                 datasets={dataset.name: dataset.sha256 for dataset in loaded}, model=can.model_sha256 or can.model,
                 prompt_version=PROMPT_VERSION, k=self.k, temperature=self.temperature, top_p=self.top_p,
-                max_tokens=self.max_tokens, seed=self.seed,
+                max_tokens=self.max_tokens, seed=self.seed, greedy_first=self.greedy_first,
             )
         except ValidationError as error:
             first = error.errors()[0]

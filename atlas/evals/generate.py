@@ -42,12 +42,13 @@ async def generate(run: Run, problem: Problem, llm: LLM) -> Usage:
     sampling = Sampling(
         n=config.k, temperature=config.temperature, seed=seed_of(problem.id, config.seed),
         max_tokens=config.max_tokens, top_p=config.top_p, stop=STOP,
+        greedy_first=config.greedy_first,
     )
     completions, usage = await llm.sample(asked, sampling)
     about = {
         "problem": problem.id, "prompt_version": PROMPT_VERSION, "prompt_sha256": prompt_sha256(asked),
         "model": config.model, "temperature": str(config.temperature), "top_p": str(config.top_p),
-        "max_tokens": str(config.max_tokens),
+        "max_tokens": str(config.max_tokens), "greedy_first": str(config.greedy_first),
         "usage": json.dumps({"prompt_tokens": usage.prompt_tokens, "completion_tokens": usage.completion_tokens}),
     }
     await anyio.to_thread.run_sync(lambda: write_completions(path, completions, about=about))
@@ -65,8 +66,10 @@ def recorded(run: Run, problem: Problem) -> tuple[list[Candidate], Usage]:
     expected = {
         "prompt_sha256": prompt_sha256(messages(problem.task)), "temperature": str(run.config.temperature),
         "top_p": str(run.config.top_p), "max_tokens": str(run.config.max_tokens), "model": run.config.model,
+        "greedy_first": str(run.config.greedy_first),
     }
-    noted = {**about, "model": about.get("model") or about.get("model_sha256") or run.config.model}
+    model = about.get("model") or about.get("model_sha256") or run.config.model
+    noted = {"greedy_first": str(False), **about, "model": model}
     other = [name for name, value in expected.items() if noted.get(name, value) != value]
     if other:
         raise ConfigError(

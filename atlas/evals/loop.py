@@ -45,7 +45,8 @@ from sandbox.errors import InvalidCheck, SandboxError
 class FirstRound:
     """An `LLM` that deals the first round of one problem from recorded completions, and asks `llm` the rest.
 
-    Completion i was drawn with seed `seed` + i, to the prompt `asked` at `temperature`: a request for others is not
+    Completion i was drawn with seed `seed` + i, to the prompt `asked` at `temperature`, the first at 0 where the pool
+    is `greedy_first`: a request for others is not
     the pool's to answer, and one that goes beyond its end is the model's altogether.
     """
 
@@ -55,6 +56,7 @@ class FirstRound:
     seed: int
     temperature: float
     max_tokens: int
+    greedy_first: bool
     prompt_tokens: int
     replayed: int = 0
 
@@ -64,7 +66,8 @@ class FirstRound:
 
     async def sample(self, messages: Sequence[Message], sampling: Sampling) -> tuple[Sequence[Completion], Usage]:
         first = sampling.seed - self.seed
-        same = (sampling.temperature, sampling.max_tokens) == (self.temperature, self.max_tokens)
+        pool = (self.temperature, self.max_tokens, self.greedy_first and first == 0)
+        same = (sampling.temperature, sampling.max_tokens, sampling.greedy_first) == pool
         hand = self.completions[first : first + sampling.n] if first >= 0 else ()
         told = all(one.logprobs is not None for one in hand)  # else nobody knows what each of them cost
         if tuple(messages) != tuple(self.asked) or not same or len(hand) != sampling.n or not told:
@@ -187,7 +190,8 @@ def _dealer(run: Run, problem: Problem, llm: LLM) -> FirstRound:
         completions, _ = read_completions(path)
     return FirstRound(
         llm=llm, asked=prompt(problem.task), completions=completions, seed=seed_of(problem.id, run.config.seed),
-        temperature=run.config.temperature, max_tokens=run.config.max_tokens, prompt_tokens=paid.prompt_tokens,
+        temperature=run.config.temperature, max_tokens=run.config.max_tokens, greedy_first=run.config.greedy_first,
+        prompt_tokens=paid.prompt_tokens,
     )
 
 

@@ -22,7 +22,8 @@ def stored_plan(folder: Path, *, cache: Path | None = None, limits: Concurrency 
     return Plan(
         datasets=asked.datasets, folder=folder, data=tuple(Path(one) for one in asked.data), cache=cache,
         sha256=asked.sha256, limit=asked.limit, ids=asked.ids, k=config.k, temperature=config.temperature,
-        top_p=config.top_p, max_tokens=config.max_tokens, seed=config.seed, limits=limits or Concurrency(),
+        top_p=config.top_p, max_tokens=config.max_tokens, seed=config.seed, greedy_first=config.greedy_first,
+        limits=limits or Concurrency(),
     )
 
 

@@ -50,6 +50,7 @@ class RunConfig(Frozen):
     top_p: float = Field(default=1.0, gt=0, le=1)
     max_tokens: int = Field(ge=1)
     seed: int = 0
+    greedy_first: bool = Field(default=False, description="Whether a problem's first completion is at temperature 0.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

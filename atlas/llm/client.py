@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Self
 
 import anyio
@@ -105,6 +106,8 @@ class OpenAIClient:
         ModelUnavailable or ModelReplyError where none succeeded. Cancelling closes the connections, which stops the
         server's work.
         """
+        if sampling.greedy_first and self._capabilities.engine is None:
+            return await self._greedy_and_others(messages, sampling)
         batches: list[_Batch] = []
         size = min(sampling.n, self._most)
         if size == sampling.n:
@@ -118,6 +121,32 @@ class OpenAIClient:
             log.warning("%d of the requests for %d choices failed: %s", len(errors), sampling.n, errors[0])
         made = [completion for completions, _ in batches for completion in completions]
         return made, sum((usage for _, usage in batches), Usage())
+
+    async def _greedy_and_others(
+        self, messages: Sequence[Message], sampling: Sampling
+    ) -> tuple[Sequence[Completion], Usage]:
+        """The first choice and the others in requests side by side: elsewhere a request has one temperature."""
+        first = replace(sampling, n=1, temperature=0.0, greedy_first=False)
+        others = replace(sampling, n=sampling.n - 1, seed=sampling.seed + 1, greedy_first=False)
+        made: dict[int, tuple[Sequence[Completion], Usage]] = {}
+        errors: list[ModelError] = []
+
+        async def ask(place: int, part: Sampling) -> None:
+            try:
+                made[place] = await self.sample(messages, part)
+            except ModelError as error:
+                errors.append(error)
+
+        async with anyio.create_task_group() as tasks:
+            for place, part in enumerate((first, others)):
+                if part.n:
+                    tasks.start_soon(ask, place, part)
+        if not made:
+            raise errors[0]
+        if errors:
+            log.warning("some of the requests for %d choices failed: %s", sampling.n, errors[0])
+        parts = [made[place] for place in sorted(made)]
+        return [one for completions, _ in parts for one in completions], sum((usage for _, usage in parts), Usage())
 
     async def _together(self, messages: Sequence[Message], sampling: Sampling) -> tuple[_Batch, int]:
         """Ask for all choices at once; where that is too many (llama.cpp: more than it has slots), for half, and so on.
@@ -161,7 +190,7 @@ class OpenAIClient:
             messages, sampling, capabilities=self._capabilities, start=start, n=n, states=self._states
         )
         reply = await self._endpoint.post("chat/completions", payload, replies.ChatReply)
-        made = wire.completions(reply, sampling, seed=payload.get("seed"), states=self._states)
+        made = wire.completions(reply, sampling, start=start, seed=payload.get("seed"), states=self._states)
         return made[:n], wire.usage(reply, max_tokens=sampling.max_tokens)
 
     async def embed(self, texts: Sequence[str]) -> tuple[NDArray[np.float32] | ModelTooLong, ...]:

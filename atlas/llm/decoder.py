@@ -83,7 +83,11 @@ class Decoder:
             raise TooLong(
                 f"{len(job.prompt)} prompt tokens and {job.answer_tokens} more do not fit the context of {self.n_ctx}"
             )
-        job.choices = [Choice(index=i, rng=np.random.default_rng(seed)) for i, seed in enumerate(job.seeds)]
+        drawn = zip(job.seeds, job.temperatures, strict=True)
+        job.choices = [
+            Choice(index=i, rng=np.random.default_rng(seed), temperature=temperature)
+            for i, (seed, temperature) in enumerate(drawn)
+        ]
         job.waiting = deque(job.choices)
         self._inbox.put(job)
         return job.done
@@ -231,7 +235,7 @@ class Decoder:
                 self._sample(job, choice, logits[row])
 
     def _sample(self, job: Job, choice: Choice, logits: NDArray[np.float32]) -> None:
-        token, logprob, second = draw(logits, job.temperature, job.top_p, choice.rng)
+        token, logprob, second = draw(logits, choice.temperature, job.top_p, choice.rng)
         if self.vocabulary.ends(token):
             self._finish(job, choice, "stop")
             return

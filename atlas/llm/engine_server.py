@@ -49,6 +49,7 @@ class ChatBody(_Body):
     messages: list[ChatMessage] = Field(min_length=1)
     n: int = Field(default=1, ge=1, le=128)
     temperature: float = Field(default=1.0, ge=0.0, le=5.0)
+    greedy_first: bool = False
     top_p: float = Field(default=1.0, gt=0.0, le=1.0)
     max_tokens: int = Field(default=1024, ge=1)
     seed: int | None = None
@@ -100,7 +101,7 @@ class Engine:
         job = Job(
             prompt=self.decoder.vocabulary.prompt_tokens([(m.role, m.content) for m in body.messages]),
             seeds=[(first + i) % 2**63 for i in range(body.n)],
-            temperature=body.temperature,
+            temperatures=[0.0 if body.greedy_first and i == 0 else body.temperature for i in range(body.n)],
             top_p=body.top_p,
             max_tokens=body.max_tokens,
             stop=tuple(s.encode() for s in stop if s),
@@ -139,7 +140,7 @@ class Engine:
 
     def forced(self, prompt: list[int], text: str) -> Job:
         tokens = self.decoder.vocabulary.tokenize(text, special=False)
-        return Job(prompt=prompt, seeds=[0], temperature=0.0, top_p=1.0, max_tokens=1, states=True, forced=tokens)
+        return Job(prompt=prompt, seeds=[0], temperatures=[0.0], top_p=1.0, max_tokens=1, states=True, forced=tokens)
 
     def choice(self, choice: Choice, *, logprobs: bool, states: bool) -> dict[str, Any]:
         """One choice on the wire: an entry of `logprobs.content` and a row of `states` for each token of its text."""

@@ -17,6 +17,7 @@ class Choice:
 
     index: int
     rng: np.random.Generator
+    temperature: float
     sequence: int = -1
     position: int = 0
     last: int = -1
@@ -53,11 +54,11 @@ class Choice:
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Job:
-    """`n` completions of one prompt, or (`forced` set) one reading of a given text after it."""
+    """A completion of one prompt for each seed, or (`forced` set) one reading of a given text after it."""
 
     prompt: list[int]
     seeds: list[int]
-    temperature: float
+    temperatures: list[float]
     top_p: float
     max_tokens: int
     stop: tuple[bytes, ...] = ()

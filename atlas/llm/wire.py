@@ -27,6 +27,7 @@ def chat_payload(
 ) -> dict[str, Any]:
     """Body of POST /chat/completions for choices `start` .. `start + n - 1` of `sampling`.
 
+    `greedy_first` is the embedded engine's own, which then reads the prompt once for choices of both temperatures.
     top_p is sent even when 1.0: servers have other defaults (llama.cpp: 0.95). `n` is left out when 1, because some
     servers refuse the field itself.
     """
@@ -43,6 +44,8 @@ def chat_payload(
         body |= {"logprobs": True, "top_logprobs": TOP_LOGPROBS}
     if capabilities.seeds:
         body["seed"] = sampling.seed + start
+    if sampling.greedy_first and start == 0:
+        body["greedy_first"] = True
     if sampling.stop:
         body["stop"] = list(sampling.stop)
     if states:
@@ -55,8 +58,10 @@ def read_payload(messages: Sequence[Message], text: str) -> dict[str, Any]:
     return {"messages": [message.model_dump() for message in messages], "text": text}
 
 
-def completions(reply: ChatReply, sampling: Sampling, *, seed: int | None, states: bool) -> list[Completion]:
-    """The choices of a reply in the order of their index.
+def completions(
+    reply: ChatReply, sampling: Sampling, *, start: int = 0, seed: int | None, states: bool
+) -> list[Completion]:
+    """The choices of a reply in the order of their index, `start` being the first one's place in `sampling`.
 
     `seed`: the request's. Choice i is given seed + i: llama.cpp and vLLM both derive the seeds of n choices so.
     Raises ModelReplyError where states were asked for and do not match the tokens.
@@ -64,8 +69,8 @@ def completions(reply: ChatReply, sampling: Sampling, *, seed: int | None, state
     choices = sorted(reply.choices, key=lambda choice: choice.index)
     seeds = [None if seed is None else seed + place for place in range(len(choices))]
     return [
-        completion(choice, seed=own, temperature=sampling.temperature, states=states)
-        for choice, own in zip(choices, seeds, strict=True)
+        completion(choice, seed=own, temperature=sampling.temperature_of(start + place), states=states)
+        for place, (choice, own) in enumerate(zip(choices, seeds, strict=True))
     ]
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import anyio
 import numpy as np
@@ -92,6 +92,18 @@ async def test_choices_differ_and_each_is_whole(client: OpenAIClient) -> None:
         assert np.isfinite(completion.states).all() and completion.states.any()
     counted = sum(len(c.logprobs or ()) for c in made)
     assert counted <= usage.completion_tokens <= counted + len(made) and usage.prompt_tokens > 5
+
+
+async def test_the_first_choice_can_be_the_likeliest(client: OpenAIClient) -> None:
+    """The same text for every seed, and the one that temperature 0 gives by itself; the others are drawn as ever."""
+    drawn, _ = await client.sample(STORY, sampling(3))
+    made, usage = await client.sample(STORY, replace(sampling(3), greedy_first=True))
+    (alone,), _ = await client.sample(STORY, replace(sampling(1, seed=99), temperature=0.0))
+    again, _ = await client.sample(STORY, replace(sampling(2, seed=50), greedy_first=True))
+    assert made[0].text == again[0].text == alone.text != drawn[0].text
+    assert [c.temperature for c in made] == [0.0, 0.9, 0.9] and [c.seed for c in made] == [3, 4, 5]
+    assert len({c.text for c in made}) == 3
+    assert usage.completion_tokens >= sum(len(c.logprobs or ()) for c in made)
 
 
 async def test_an_answer_that_is_cut_off_says_so(client: OpenAIClient) -> None:

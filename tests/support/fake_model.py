@@ -79,6 +79,10 @@ class FakeModel:
         n = asked if self.n in ("honour", "twins") else 1
         seed = body.get("seed", random.randrange(2**31))
         seeds = [seed if self.n == "twins" else seed + i for i in range(n)]
+        if body.get("temperature") == 0:
+            seeds = [0] * n  # whatever is asked for: the likeliest tokens are the same for every seed
+        elif body.get("greedy_first") and self.states:
+            seeds[0] = 0
         choices = [self._choice(body, seeds[i], i) for i in range(n)]
         tokens = [choice.pop("count") for choice in choices]
         reply: dict[str, Any] = {"object": "chat.completion", "model": self.model, "choices": choices}

@@ -53,7 +53,7 @@ def plan(tmp_path: Path, **changes: Any) -> Plan:
 def solver(llm: ScriptedLLM, sandbox: MarkedSandbox, **budget: Any) -> Solver:
     return Solver(
         llm=llm, ranker=baseline("first"), sandbox=sandbox, budget=Budget(**{"candidates": 2, "rounds": 3, **budget}),
-        max_tokens=768, temperature=Warming(start=0.8),
+        max_tokens=768, temperature=Warming(start=0.8, greedy_first=False),
     )
 
 
@@ -151,19 +151,25 @@ async def test_a_pool_answers_for_itself_alone() -> None:
     asked = (Message(role="user", content="Write f."),)
     drawn, _ = await llm.sample(asked, Sampling(n=4, temperature=0.8, seed=10, max_tokens=64))
     dealer = FirstRound(
-        llm=llm, asked=asked, completions=drawn, seed=10, temperature=0.8, max_tokens=64, prompt_tokens=10
+        llm=llm, asked=asked, completions=drawn, seed=10, temperature=0.8, max_tokens=64, greedy_first=True,
+        prompt_tokens=10,
     )
     wanted = Sampling(n=2, temperature=0.8, seed=12, max_tokens=64)
     dealt, paid = await dealer.sample(asked, wanted)
     assert list(dealt) == list(drawn[2:4]) and paid.prompt_tokens == 10
     assert paid.completion_tokens == sum(len(one.logprobs or ()) for one in dealt)
     assert dealer.replayed == 2 and len(llm.asked) == 1 and dealer.capabilities == llm.capabilities
-    others = [{"seed": 13}, {"seed": 9}, {"temperature": 0.9}, {"max_tokens": 65}, {"n": 3}]
+    others = [
+        {"seed": 13}, {"seed": 9}, {"temperature": 0.9}, {"max_tokens": 65}, {"n": 3}, {"greedy_first": True},
+        {"seed": 10},
+    ]
     for number, change in enumerate(others, start=2):
         await dealer.sample(asked, replace(wanted, **change))
         assert len(llm.asked) == number
     await dealer.sample((*asked, *asked), wanted)
     assert len(llm.asked) == len(others) + 2 and dealer.replayed == 2
+    dealt, _ = await dealer.sample(asked, replace(wanted, seed=10, greedy_first=True))
+    assert list(dealt) == list(drawn[:2]) and dealer.replayed == 4
 
 
 def test_everything_that_decides_is_in_the_setups_name() -> None:

@@ -46,6 +46,34 @@ async def test_together_or_apart_the_choices_are_the_same() -> None:
         "usage"]["prompt_tokens"]  # fmt: skip
 
 
+@pytest.mark.parametrize("engine", [True, False])
+async def test_the_likeliest_choice_and_the_others(engine: bool) -> None:
+    """The embedded engine takes both temperatures in one request; another server is asked twice, side by side."""
+    wire = Wire(states=engine)
+    client = await wire.open()
+    made, usage = await client.sample(ASK, sampling(3, greedy_first=True))
+    asked = sorted((b["temperature"], b.get("n", 1), b["seed"], b.get("greedy_first", False)) for b in wire.bodies)
+    assert asked == ([(0.8, 3, 50, True)] if engine else [(0.0, 1, 50, False), (0.8, 2, 51, False)])
+    drawn, _ = await client.sample(ASK, sampling(3))
+    assert [c.text for c in made[1:]] == [c.text for c in drawn[1:]] and made[0].text != drawn[0].text
+    assert [(c.temperature, c.seed) for c in made] == [(0.0, 50), (0.8, 51), (0.8, 52)]
+    assert usage.completion_tokens >= sum(len(c.logprobs or ()) for c in made)
+
+
+async def test_the_likeliest_choice_alone_and_what_is_left_where_one_fails(caplog: pytest.LogCaptureFixture) -> None:
+    wire = Wire()
+    client = await wire.open()
+    (made,), _ = await client.sample(ASK, sampling(1, greedy_first=True))
+    assert made.temperature == 0.0 and len(wire.bodies) == 1
+    wire.script = [httpx.Response(200, text="<html>")]
+    with caplog.at_level(logging.WARNING):
+        kept, _ = await client.sample(ASK, sampling(2, greedy_first=True))
+    assert len(kept) == 1 and "some of the requests for 2 choices failed" in caplog.text
+    wire.script = [httpx.Response(200, text="<html>")] * 2
+    with pytest.raises(ModelReplyError, match="an HTML page"):
+        await client.sample(ASK, sampling(2, greedy_first=True))
+
+
 async def test_more_choices_than_slots_are_asked_for_in_batches_and_the_limit_is_remembered() -> None:
     wire = Wire(slots=4)
     client = await wire.open()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -46,6 +47,13 @@ def test_choices_come_in_the_order_of_their_index_with_their_seeds() -> None:
     made = wire.completions(reply(choice("b", 1), choice("a", 0, None)), SAMPLING, seed=100, states=False)
     assert [(c.text, c.seed, c.finish_reason) for c in made] == [("a", 100, "unknown"), ("b", 101, "stop")]
     assert made[0].logprobs is None and made[0].states is None and made[0].temperature == 0.7
+
+
+def test_only_the_first_of_all_choices_can_be_the_likeliest() -> None:
+    first = replace(SAMPLING, greedy_first=True)
+    made = wire.completions(reply(choice("a", 0), choice("b", 1)), first, seed=100, states=False)
+    later = wire.completions(reply(choice("a", 0)), first, start=2, seed=102, states=False)
+    assert [c.temperature for c in (*made, *later)] == [0.0, 0.7, 0.7]
 
 
 def test_no_seed_is_claimed_where_none_was_sent() -> None:

@@ -70,6 +70,13 @@ async def test_temperature_rises_and_seeds_do_not_overlap() -> None:
     assert [s.temperature for s in asked] == pytest.approx([0.8, 1.1, 1.2])
     assert [s.seed for s in asked] == [7, 1007, 2007]
     assert {(s.n, s.max_tokens, s.stop) for s in asked} == {(2, 99, STOP)}
+    assert [s.greedy_first for s in asked] == [True, False, False]
+
+
+async def test_the_likeliest_completion_comes_first_unless_it_is_not_wanted() -> None:
+    made = solver([WRONG], temperature=Warming(greedy_first=False))
+    await made.solve(TASK)
+    assert not any(sampling.greedy_first for _, sampling in made.llm.asked)
 
 
 def test_a_temperature_above_the_ceiling_is_kept() -> None:
