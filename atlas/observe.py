@@ -36,7 +36,10 @@ class ObservedLLM:
         return self.llm.capabilities
 
     async def sample(self, messages: Sequence[Message], sampling: Sampling) -> tuple[Sequence[Completion], Usage]:
-        asked = {"n": sampling.n, "temperature": sampling.temperature, "model": self.capabilities.model}
+        asked = {
+            "n": sampling.n, "temperature": sampling.temperature, "greedy_first": sampling.greedy_first,
+            "model": self.capabilities.model,
+        }
         self.observe(Event(name="generation.started", data=asked))
         completions, usage = await self.llm.sample(messages, sampling)
         paid = {"completions": len(completions), "prompt_tokens": usage.prompt_tokens}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import shutil
+import signal
 import socket
 from collections.abc import Callable, Generator
 from pathlib import Path
@@ -15,6 +16,10 @@ import pytest
 UNIT = Path(__file__).parent / "unit"
 TEST_MODEL = "qwen2.5-coder-0.5b"
 IN_CI = os.environ.get("CI") == "true"
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # As in a shell's background job. Every process that a test starts would inherit it, and none would heed Ctrl-C.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class SocketUsed(BaseException):

@@ -28,7 +28,7 @@ async def test_generation_is_told_before_and_after() -> None:
     completions, usage = await llm.sample([], Sampling(n=2, temperature=0.5, seed=0, max_tokens=9))
     assert [c.text for c in completions] == ["a", "b"] and usage.total == 30
     assert [(e.name, dict(e.data)) for e in events] == [
-        ("generation.started", {"n": 2, "temperature": 0.5, "model": "fake"}),
+        ("generation.started", {"n": 2, "temperature": 0.5, "greedy_first": False, "model": "fake"}),
         ("generation.finished", {"completions": 2, "prompt_tokens": 10, "completion_tokens": 20}),
     ]
     assert isinstance(llm, LLM) and llm.capabilities is inner.capabilities
