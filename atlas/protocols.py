@@ -163,7 +163,7 @@ Move = Generate | Run | Stop
 
 @runtime_checkable
 class Policy(Protocol):
-    """Decides what the loop does next. Pure: the same position gets the same move, and the budget is never exceeded."""
+    """Decides what the loop does next. Pure: the same position gets the same move. Begins nothing beyond the budget."""
 
     @property
     def name(self) -> str: ...
