@@ -123,7 +123,7 @@ def processor_seconds(pid: int) -> float:
 async def test_an_abandoned_job_gives_back_all_that_it_held(model: Path) -> None:
     decoder = Decoder(model, n_ctx=512, slots=2, threads=1)
     prompt = decoder.vocabulary.prompt_tokens([("user", "Count.")])
-    job = Job(prompt=prompt, seeds=[1, 2, 3], temperature=1.5, top_p=1.0, max_tokens=150)
+    job = Job(prompt=prompt, seeds=[1, 2, 3], temperatures=[1.5] * 3, top_p=1.0, max_tokens=150)
     future = decoder.submit(job)
     thread = threading.Thread(target=decoder.run, daemon=True)
     thread.start()
@@ -133,7 +133,7 @@ async def test_an_abandoned_job_gives_back_all_that_it_held(model: Path) -> None
         job.abandoned = True
         # The next job needs every cell, so it is begun only when those of the first are free.
         rest = 512 - len(prompt)
-        after = Job(prompt=prompt, seeds=[1], temperature=0.0, top_p=1.0, max_tokens=rest, stop=(b"1", b"!", b"\n"))
+        after = Job(prompt=prompt, seeds=[1], temperatures=[0.0], top_p=1.0, max_tokens=rest, stop=(b"1", b"!", b"\n"))
         (done,) = await anyio.to_thread.run_sync(decoder.submit(after).result)
     assert done.finish_reason and not future.done()
     with anyio.fail_after(10):
@@ -235,7 +235,7 @@ async def test_what_llama_cpp_cannot_decode_fails_what_waits_for_it_and_nothing_
     forced = decoder.vocabulary.tokenize("x = 1", special=False)
 
     def job(**changes: object) -> Job:
-        fields = {"prompt": prompt, "seeds": [0], "temperature": 0.0, "top_p": 1.0, "max_tokens": 2, **changes}
+        fields = {"prompt": prompt, "seeds": [0], "temperatures": [0.0], "top_p": 1.0, "max_tokens": 2, **changes}
         return Job(**fields)  # type: ignore[arg-type]
 
     decode, calls = decoder._decode, []
