@@ -55,7 +55,8 @@ def section(name: str, found: Results) -> str:
     said = (
         f"{found.tasks} problems, {found.mixed} of them mixed, {found.solvable} with a right candidate; "
         f"{found.candidates:,} different programs in {found.completions:,} completions, k = {found.config.k}, "
-        f"temperature {found.config.temperature}, seed {found.config.seed}; judged in "
+        f"temperature {found.config.temperature}{', the first at 0' if found.config.greedy_first else ''}, "
+        f"seed {found.config.seed}; judged in "
         f"{' and '.join(found.isolation)}, {found.weak} weakly."
     )
     lines = [f"## {name}", "", said, "", *_rankers(found), ""]

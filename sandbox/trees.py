@@ -39,7 +39,6 @@ def free_names(node: ast.AST) -> set[str]:
     return read - bound
 
 
-
 def own_names(scope: ast.AST) -> set[str]:
     """What a lambda or a comprehension binds for itself."""
     if isinstance(scope, ast.Lambda):

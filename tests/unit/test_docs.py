@@ -23,6 +23,7 @@ from api.views import TaskView
 from atlas import console
 from atlas.cli import app
 from atlas.evals.commands import read_results
+from atlas.evals.rows import Rows
 from atlas.settings import SHIPPED_FIELD, Settings
 from atlas.types import Language, StdioCheck
 from costfield.field import read_card
@@ -110,6 +111,11 @@ def test_the_published_tables_are_what_the_kept_rows_say() -> None:
     assert set(json.loads(made.stdout.splitlines()[-1])) == {
         "humaneval", "humaneval-greedy-first", "mbpp-test", "mbpp-test-greedy-first"
     }
+
+
+def test_the_published_runs_hold_no_texts_of_problems() -> None:
+    runs = sorted((ROOT / "benchmarks" / "runs").glob("*/problems.parquet"))
+    assert len(runs) == 4 and not any(row.prompt for run in runs for row in Rows.read(run.parent).problems)
 
 
 def settings_rows(model: type[BaseModel] = Settings, prefix: str = "") -> Iterator[str]:
