@@ -16,21 +16,26 @@ from numpy.typing import NDArray
 from pyflakes import checker, messages
 
 from atlas import syntax
-from atlas.shape import shape, trigrams
+from atlas.shape import expressions, shape, trigrams
 from atlas.types import Candidate, Task
 
-SCALARS = (
+OF_TOKENS = (
     "logprob_mean", "logprob_min", "logprob_tenth", "margin_mean", "logprob_first", "logprob_last", "logprob_end",
-    "logprob_sum", "logprob_sure", "agreement", "shape_agreement", "same_shape", "copies", "parses", "undefined_names",
-    "entry_point", "chars", "lines", "index",
+    "logprob_sum", "logprob_sure", "prob_mean",
 )
-"""logprob_*: natural logs, over the tokens of the code: mean, least, mean of the least tenth, first, last, mean of the
-last three (is this really the end?), sum; logprob_sure is the share of tokens that had a probability above 0.9.
-margin_mean: own log-probability minus the likeliest other token's. agreement: mean Jaccard similarity of token sets to
-the siblings (0 to 1; copies count). shape_agreement: the same of token trigrams, once names no longer matter.
-same_shape: share of siblings that then are equal. copies: share of siblings that are this very program. These four are
-missing where there is no sibling, and mean the same for any number of them. parses, entry_point: 0 or 1.
-undefined_names: how many. index: the position in which the model gave it."""
+"""The scalars that a server must give log-probabilities for."""
+SCALARS = (
+    *OF_TOKENS, "agreement", "shape_agreement", "same_shape", "copies", "parses", "undefined_names", "entry_point",
+    "chars", "lines", "index",
+)
+"""logprob_*: natural logs, over the tokens of the code: mean, least, mean of the least tenth, first, last, mean of
+the last three (is this really the end?), sum; logprob_sure is the share of tokens that had a probability above 0.9,
+prob_mean the mean of their probabilities, which one odd token moves less than that of the logs. margin_mean: own
+log-probability minus the likeliest other token's. agreement: mean Jaccard similarity of token sets to the siblings (0
+to 1; copies count). shape_agreement: the same of expressions, once names no longer matter (of token trigrams, where
+there is no syntax tree). same_shape: share of siblings that then are equal. copies: share of siblings that are this
+very program. These four are missing where there is no sibling, and mean the same for any number of them. parses,
+entry_point: 0 or 1. undefined_names: how many. index: the position in which the model gave it."""
 
 SURE = math.log(0.9)
 _TOKEN = re.compile(r"[A-Za-z_]\w*|\d+|[^\s\w]")
@@ -41,7 +46,10 @@ def scalars(task: Task, candidates: Sequence[Candidate]) -> NDArray[np.float32]:
     bags = [frozenset(_TOKEN.findall(c.program.source)) for c in candidates]
     trees = [syntax.tree(c.program.source) if task.language == "python" else None for c in candidates]
     shapes = [None if tree is None else shape(tree) for tree in trees]
-    grams = [trigrams(form or c.program.source) for form, c in zip(shapes, candidates, strict=True)]
+    parts: list[frozenset[object]] = [
+        trigrams(c.program.source) if form is None else expressions(form)
+        for form, c in zip(shapes, candidates, strict=True)
+    ]
     weights = np.array([c.copies for c in candidates], dtype=np.float64)
     rows = []
     for i, candidate in enumerate(candidates):
@@ -49,7 +57,7 @@ def scalars(task: Task, candidates: Sequence[Candidate]) -> NDArray[np.float32]:
         others[i] -= 1  # its own copies are siblings too, it itself is not
         total = others.sum()
         alike = np.array([_jaccard(bags[i], bag) for bag in bags])
-        akin = np.array([_jaccard(grams[i], gram) for gram in grams])
+        akin = np.array([_jaccard(parts[i], part) for part in parts])
         same = np.array([shapes[i] is not None and shapes[i] == form for form in shapes])
         values = token_statistics(candidate) | {
             "agreement": float(others @ alike / total) if total else math.nan,
@@ -76,10 +84,9 @@ def code_tokens(candidate: Candidate) -> slice:
 
 def token_statistics(candidate: Candidate) -> dict[str, float]:
     """Statistics of the log-probabilities of the code's tokens; NaN where the server gave none."""
-    names = [name for name in SCALARS if name.startswith(("logprob", "margin"))]
     tokens = (candidate.completion.logprobs or ())[code_tokens(candidate)] if candidate.completion.logprobs else ()
     if not tokens:
-        return dict.fromkeys(names, float("nan"))
+        return dict.fromkeys(OF_TOKENS, float("nan"))
     own = np.array([t.logprob for t in tokens])
     margins = np.array([t.logprob - t.second for t in tokens if t.second is not None])
     tenth = np.sort(own)[: max(1, len(own) // 10)]
@@ -93,6 +100,7 @@ def token_statistics(candidate: Candidate) -> dict[str, float]:
         "logprob_end": float(own[-3:].mean()),
         "logprob_sum": float(own.sum()),
         "logprob_sure": float((own > SURE).mean()),
+        "prob_mean": float(np.exp(own).mean()),
     }
 
 

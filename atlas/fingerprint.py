@@ -18,12 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atlas.errors import ConfigError
-from atlas.features import SCALARS, code_tokens, scalars
+from atlas.features import OF_TOKENS, SCALARS, code_tokens, scalars
 from atlas.prompts import PROMPT_VERSION, fenced, messages
 from atlas.protocols import LLM, Fingerprint, ModelTooLong
 from atlas.types import Candidate, Completion, Program, Task
 
-FINGERPRINT_VERSION = 2
+FINGERPRINT_VERSION = 3
 Source = Literal["states", "embeddings", "none"]
 WORDS = {"states": "the states of its tokens", "embeddings": "embeddings of a text"}
 EMPTY = np.zeros(0, dtype=np.float32)
@@ -35,7 +35,7 @@ def render(task: Task, program: Program) -> str:
 
 
 def fingerprint_id(*, model: str, source: Source) -> str:
-    """Names a kind of fingerprint: `fp2-states-…`. `model`: the weights' sha256 where known, else the server's name."""
+    """Names a kind of fingerprint: `fp3-states-…`. `model`: the weights' sha256 where known, else the server's name."""
     parts = {
         "version": FINGERPRINT_VERSION, "model": model, "source": source, "pooling": "mean over code, last layer",
         "prompt": PROMPT_VERSION, "scalars": SCALARS,
@@ -87,7 +87,7 @@ class ModelFingerprinter:
         """
         source = fingerprint_id.split("-")[1:2]
         found = [WORDS[name] for name in source if name in WORDS and name != self.source]
-        tokens = [name for name in needed if name.startswith(("logprob", "margin"))]
+        tokens = [name for name in needed if name in OF_TOKENS]
         if tokens and not self.llm.capabilities.logprobs:
             found.append(f"log-probabilities ({', '.join(tokens)})")
         return " and ".join(found)

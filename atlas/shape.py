@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import ast
 import builtins
+import hashlib
 import re
 
 from sandbox.reading import syntax_tree
 
 _TOKEN = re.compile(r"\w+|[^\s\w]")
+_OWN = re.compile(r"v\d+")
 
 
 def shape(tree: ast.Module) -> str | None:
@@ -25,9 +27,33 @@ def shape(tree: ast.Module) -> str | None:
         return None
 
 
-def trigrams(shape_: str) -> frozenset[tuple[str, str, str]]:
-    """Each three tokens in a row: what two shapes can have in common."""
-    tokens = ["", *_TOKEN.findall(shape_), ""]
+def expressions(shape_: str) -> frozenset[bytes]:
+    """A digest of each expression of a shape, all of the program's own names alike: what two shapes can have in common.
+
+    What a program computes lies in its expressions, and siblings that are right share more of them than of its text.
+    """
+    found: set[bytes] = set()
+
+    def visit(node: ast.AST) -> bytes:
+        parts = [type(node).__name__]
+        for name, value in ast.iter_fields(node):
+            for item in value if isinstance(value, list) else [value]:
+                if isinstance(item, ast.expr_context):
+                    continue  # a name is the same name where it is read and where it is set
+                said = visit(item).hex() if isinstance(item, ast.AST) else repr(item)
+                parts.append(f"{name}={'own' if name in ('id', 'arg') and _OWN.fullmatch(str(item)) else said}")
+        digest = hashlib.blake2b("\0".join(parts).encode("utf-8", "replace"), digest_size=12).digest()
+        if isinstance(node, ast.expr):
+            found.add(digest)
+        return digest
+
+    visit(syntax_tree(shape_))
+    return frozenset(found)
+
+
+def trigrams(text: str) -> frozenset[tuple[str, str, str]]:
+    """Each three tokens in a row: what two texts can have in common that are not Python."""
+    tokens = ["", *_TOKEN.findall(text), ""]
     return frozenset(zip(tokens, tokens[1:], tokens[2:], strict=False))
 
 

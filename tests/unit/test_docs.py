@@ -86,8 +86,11 @@ def test_the_measured_figures_are_those_of_the_shipped_card() -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     e = read_card(SHIPPED_FIELD).evaluation
     one = e.selection
-    assert f"trained on {e.candidates:,} labelled candidates of {e.problems} MBPP problems ({e.mixed} mixed)" in text
+    assert f"trained on {e.candidates:,} labelled candidates of {e.problems:,} problems ({e.mixed} mixed)" in text
     assert f"{one.value:.3f} [{one.low:.3f}, {one.high:.3f}]" in text
+    than = e.baselines["log-probability"]
+    ahead = f"{than.field_minus_this.value:+.3f} [{than.field_minus_this.low:+.3f}, {than.field_minus_this.high:+.3f}]"
+    assert f"log-probability in {than.selection.value:.3f}: {ahead}, paired" in text
 
 
 @pytest.mark.parametrize("pools", ["", "-greedy-first"])

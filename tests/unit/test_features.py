@@ -9,12 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from atlas.features import SCALARS, code_tokens, scalars
+from atlas.features import OF_TOKENS, SCALARS, code_tokens, scalars
 from atlas.types import Candidate, Completion, Program, Task, TokenLogprob
 from costfield.config import TrainConfig
 from tests.support.domain import TASK, candidate
-
-LOGPROBS = [name for name in SCALARS if name.startswith(("logprob", "margin"))]
 
 
 def table(*candidates: Candidate, task: Task = TASK) -> list[dict[str, float]]:
@@ -78,13 +76,14 @@ def test_log_probabilities_are_those_of_the_code_alone() -> None:
     assert row["logprob_end"] == pytest.approx((-2.0 - 1.0 - 0.1) / 3)
     assert row["logprob_sum"] == pytest.approx(-3.6)
     assert row["logprob_sure"] == 0.25  # log 0.9 is -0.105
+    assert row["prob_mean"] == pytest.approx((0.6065 + 0.1353 + 0.3679 + 0.9048) / 4, abs=1e-4)
     assert row["margin_mean"] == pytest.approx(3 - 0.9)
 
 
 def test_what_the_server_does_not_give_is_nan_and_not_zero() -> None:
     none, empty = candidate("x = 1", logprobs=None), candidate("x = 1", logprobs=())
     for row in table(none, empty):
-        assert all(np.isnan(row[name]) for name in LOGPROBS)
+        assert all(np.isnan(row[name]) for name in OF_TOKENS)
         assert not np.isnan(row["agreement"])
     alone = candidate("ab", logprobs=(TokenLogprob(token=b"ab", logprob=-1.0),))
     (row,) = table(alone)

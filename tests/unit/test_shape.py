@@ -6,7 +6,7 @@ import ast
 
 import pytest
 
-from atlas.shape import shape, trigrams
+from atlas.shape import expressions, shape, trigrams
 
 SAME = {
     "variables": ("x = 1\ny = x + x", "a = 1\nb = a + a"),
@@ -51,6 +51,39 @@ def test_a_tree_that_is_too_deep_has_no_shape() -> None:
     for _ in range(20_000):
         node = ast.UnaryOp(op=ast.USub(), operand=node)
     assert shape(ast.Module(body=[ast.Expr(node)], type_ignores=[])) is None
+
+
+def parts(source: str) -> frozenset[bytes]:
+    form = shape(ast.parse(source))
+    assert form is not None
+    return expressions(form)
+
+
+def test_expressions_are_counted_once_with_all_own_names_alike() -> None:
+    assert len(parts("x = 1")) == 2  # a name, and 1
+    assert parts("x = 1") == parts("def f(y):\n    if y:\n        z = 1")
+    assert len(parts("a * b + c * d")) == 3  # a name, a product, a sum
+    assert parts("a * b") < parts("a * b + c * d")
+
+
+@pytest.mark.parametrize("name", OTHER.keys() - {"which name"})
+def test_expressions_tell_apart_what_shapes_tell_apart_but_for_own_names(name: str) -> None:
+    one, other = OTHER[name]
+    assert parts(one) != parts(other)
+
+
+def test_an_expression_does_not_run_into_the_next() -> None:
+    assert parts("f('a', 'b')") != parts("f('a\\', \\'b')") and parts("x = [a, [a]]") != parts("x = [[a, a]]")
+    assert parts("x.f(y)") != parts("y(x.f)") and parts("x[1:]") != parts("x[:1]") and parts("-x") != parts("not x")
+
+
+@pytest.mark.parametrize("deep", ["x = {}1", "x = a{}"])
+def test_whatever_has_a_shape_has_expressions(deep: str) -> None:
+    tried = [(n, deep.format(("-" if "1" in deep else ".b") * n)) for n in range(1, 1000, 9)]
+    shaped = [(n, source) for n, source in tried if shape(ast.parse(source)) is not None]
+    assert len(shaped) > 20
+    for n, source in shaped:
+        assert len(parts(source)) >= n
 
 
 def test_trigrams_know_the_beginning_and_the_end() -> None:
