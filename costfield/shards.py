@@ -116,6 +116,19 @@ def load_examples(directory: Path, *, fingerprint_id: str | None = None, trainin
     return concat([read_shard(directory, manifest, shard) for shard in manifest.shards])
 
 
+def families_in(directory: Path) -> dict[str, str]:
+    """The family (near-duplicate group) of every problem in a data folder. Raises as `load_examples` does."""
+    manifest = read_manifest(directory)
+
+    def pairs(table: pa.Table, manifest: Manifest) -> dict[str, str]:
+        return dict(zip(table["problem"].to_pylist(), table["group"].to_pylist(), strict=True))
+
+    found: dict[str, str] = {}
+    for shard in manifest.shards:
+        found |= _read(directory, manifest, shard, pairs)
+    return found
+
+
 def inner_products(directory: Path, queries: Floats) -> Floats:
     """(q, d) -> (n, q): inner products with every stored embedding, in the order of `load_examples`.
 

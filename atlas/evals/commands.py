@@ -163,7 +163,7 @@ async def run_label(
     with Run.open(plan.folder, plan.config(loaded, llm)) as run, progress.shown(progress_to):
         outcome = await label(
             run, problems, plan.parts(llm, fingerprinter, sandbox), out, purpose=purpose, guards=kept,
-            limits=plan.limits, progress=progress,
+            among=[p for dataset in loaded for p in dataset.problems], limits=plan.limits, progress=progress,
         )
     return replace(outcome, excluded=(*_unusable(plan, loaded), *outcome.excluded))
 

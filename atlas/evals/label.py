@@ -11,7 +11,8 @@ whole or not at all: what is there is read back first, and only the others are a
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,7 @@ from atlas.evals.progress import Progress
 from atlas.evals.run import Run
 from atlas.evals.stages import Concurrency, Outcome, Parts, Stages
 from costfield.data import Examples
-from costfield.shards import MANIFEST, Purpose, append_shard, read_manifest, replace_file
+from costfield.shards import MANIFEST, Purpose, append_shard, families_in, read_manifest, replace_file
 from sandbox.types import Outcome as Verdict
 
 GROUPS = "groups.json"
@@ -49,12 +50,16 @@ SCHEMA = pa.schema(
 
 @dataclass(slots=True, kw_only=True)
 class Shards:
-    """The folder of shards. `exported`: the problems in it, each with the digest of the checks that labelled it."""
+    """The folder of shards. `exported`: the problems in it, each with the digest of the checks that labelled it.
+
+    `families`: the family under which each of them is there.
+    """
 
     run: Run
     folder: Path
     purpose: Purpose = "training"
     exported: dict[str, str] = field(default_factory=dict)
+    families: dict[str, str] = field(default_factory=dict)
     waiting: list[Problem] = field(default_factory=list)
     writing: anyio.Lock = field(default_factory=anyio.Lock)
 
@@ -76,7 +81,8 @@ class Shards:
             raise ConfigError(f"{lost[0]} is missing, which says what the shard beside it holds; restore it")
         rows = [row for number in range(listed) for row in read_rows(programs_file(folder, number))[0]]
         exported = {row["problem"]: row["problem_digest"] for row in rows}
-        return cls(run=run, folder=folder, purpose=purpose, exported=exported)
+        families = families_in(folder) if manifest else {}
+        return cls(run=run, folder=folder, purpose=purpose, exported=exported, families=families)
 
     async def add(self, problem: Problem) -> None:
         """Note a finished problem; every `PROBLEMS_IN_SHARD` of them become a shard.
@@ -104,16 +110,27 @@ class Shards:
 
 async def label(
     run: Run, problems: Sequence[Problem], parts: Parts, folder: Path, *,
-    purpose: Purpose = "training", guards: Sequence[Problem] = (), limits: Concurrency | None = None,
-    progress: Progress | None = None,
+    purpose: Purpose = "training", guards: Sequence[Problem] = (), among: Sequence[Problem] = (),
+    limits: Concurrency | None = None, progress: Progress | None = None,
 ) -> Outcome:
     """Label every candidate of `problems` and write the shards to `folder`. Killed, it goes on where it was.
 
-    Problems that are near-duplicates of one of `guards` (those kept for measuring) are left out, by name.
-    Raises RunStopped, ConfigError, costfield.errors.FingerprintMismatch.
+    Families of near-duplicates are found `among` the problems that these were chosen from, by default these, so that
+    they are the same however many are labelled at once. Near-duplicates of one of `guards` (those kept for measuring)
+    are left out, by name. Raises RunStopped, costfield.errors.FingerprintMismatch, and ConfigError, also where the
+    folder holds problems that are not `among` them: a family that spans both would go unseen.
     """
-    kept, left_out = apart(problems, guards)
     shards = Shards.open(run, folder, purpose)
+    among = among or problems
+    if strangers := sorted(shards.exported.keys() - {problem.id for problem in among}):
+        raise ConfigError(
+            f"{folder} holds {len(strangers)} problems, {strangers[0]} among them, that are in none of the files named "
+            "now, so near-duplicates of them would go unseen; name their files too (what is labelled already is not "
+            "labelled again), or label into another folder"
+        )
+    kept, left_out = apart(among, guards, shards.families)
+    asked = {problem.id for problem in problems}
+    kept, left_out = tuple(p for p in kept if p.id in asked), tuple(one for one in left_out if one.id in asked)
     folder.mkdir(parents=True, exist_ok=True)
     noted = {"left_out": {one.id: one.reason for one in left_out}}
     replace_file(folder / GROUPS, (json.dumps(noted, indent=2) + "\n").encode())
@@ -127,17 +144,34 @@ async def label(
     return replace(outcome, excluded=(*left_out, *outcome.excluded))
 
 
-def apart(problems: Sequence[Problem], guards: Sequence[Problem]) -> tuple[tuple[Problem, ...], tuple[Excluded, ...]]:
-    """The problems with their families found, without those that share a family with one of `guards`."""
+def apart(
+    problems: Sequence[Problem], guards: Sequence[Problem], labelled: Mapping[str, str] | None = None
+) -> tuple[tuple[Problem, ...], tuple[Excluded, ...]]:
+    """The problems with their families found, without those that share a family with one of `guards`.
+
+    `labelled` are problems that have labels, with the families that these name. Their relatives join those families;
+    a problem that would join two of them comes too late, and is left out.
+    """
+    labelled = labelled or {}
     families = grouped((*guards, *problems))
     guarded = {problem.group: problem.id for problem in reversed(families[: len(guards)])}
+    named: dict[str, set[str]] = defaultdict(set)
+    for problem in families:
+        if problem.id in labelled:
+            named[problem.group].add(labelled[problem.id])
     kept, left_out = [], []
     for problem in families[len(guards) :]:
+        names = sorted(named[problem.group])
         if problem.group in guarded:
             reason = f"a near-duplicate of {guarded[problem.group]}, which is kept for measuring"
             left_out.append(Excluded(id=problem.id, reason=reason))
+        elif problem.id in labelled:
+            kept.append(replace(problem, near_duplicate_group=labelled[problem.id]))
+        elif len(names) > 1:
+            reason = f"a near-duplicate in the families of {names[0]} and {names[1]}, which are labelled as two"
+            left_out.append(Excluded(id=problem.id, reason=reason))
         else:
-            kept.append(problem)
+            kept.append(replace(problem, near_duplicate_group=names[0] if names else problem.group))
     return tuple(kept), tuple(left_out)
 
 

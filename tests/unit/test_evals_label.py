@@ -10,7 +10,7 @@ import pytest
 
 from atlas.errors import ConfigError
 from atlas.evals import label as label_module
-from atlas.evals.label import label
+from atlas.evals.label import apart, label
 from atlas.evals.parts import read_rows
 from atlas.evals.problems import Problem
 from atlas.evals.run import Run
@@ -65,6 +65,37 @@ async def test_families_travel_with_the_labels(tmp_path: Path) -> None:
     assert dict(zip(examples.problem.tolist(), examples.group.tolist(), strict=True)) == {"a": "a", "b": "b", "c": "a"}
 
 
+async def test_problems_labelled_later_join_the_families_that_are_there(tmp_path: Path) -> None:
+    await go(tmp_path, [problem("b", group="family"), problem("c", group="other")])
+    later = [problem(name, group="family") for name in "ab"] + [problem("c", group="other")]
+    await go(tmp_path, later)
+    examples = load_examples(tmp_path / "shards")
+    assert dict(zip(examples.problem.tolist(), examples.group.tolist(), strict=True)) == {"a": "b", "b": "b", "c": "c"}
+
+
+async def test_families_are_those_of_all_problems_however_few_are_labelled(tmp_path: Path) -> None:
+    everyone = [problem(name, group="family") for name in "abc"]
+    with Run.open(tmp_path / "run", config()) as run:
+        await label(run, everyone[2:], parts(tmp_path), tmp_path / "shards", among=everyone)
+    examples = load_examples(tmp_path / "shards")
+    assert set(examples.problem.tolist()) == {"c"} and set(examples.group.tolist()) == {"a"}
+
+
+def test_a_problem_between_two_families_comes_too_late() -> None:
+    kept, left_out = apart([problem(name, group="one") for name in "abc"], [], {"a": "a", "b": "b"})
+    assert [(one.id, one.group) for one in kept] == [("a", "a"), ("b", "b")]
+    assert [(one.id, one.reason) for one in left_out] == [
+        ("c", "a near-duplicate in the families of a and b, which are labelled as two")
+    ]
+
+
+async def test_what_is_there_must_be_named_again_for_its_near_duplicates(tmp_path: Path) -> None:
+    await go(tmp_path, [problem("a")])
+    with pytest.raises(ConfigError, match="holds 1 problems, a among them, that are in none of the files named now"):
+        await go(tmp_path, [problem("b")])
+    assert set(load_examples(tmp_path / "shards").problem.tolist()) == {"a"}
+
+
 async def test_a_second_run_adds_what_is_new(tmp_path: Path) -> None:
     await go(tmp_path, [problem("a")])
     await go(tmp_path, [problem("a"), problem("b")])
@@ -103,7 +134,7 @@ async def test_fingerprints_of_another_kind_are_not_mixed_in(tmp_path: Path) -> 
     other = parts(tmp_path)
     other.fingerprinter.id = "fp-other"  # type: ignore[misc]
     with Run.open(tmp_path / "run", config()) as run, pytest.raises(FingerprintMismatch, match="fp-other"):
-        await label(run, [problem("b")], other, tmp_path / "shards")
+        await label(run, [problem("b")], other, tmp_path / "shards", among=[problem("a"), problem("b")])
     assert set(load_examples(tmp_path / "shards").problem.tolist()) == {"a"}
 
 
