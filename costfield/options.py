@@ -82,11 +82,20 @@ def recipe(name: str, config: TrainConfig) -> TrainConfig:
     option = OPTIONS[name]
     base = config if name == PLAIN else recipe(option.against, config)
     try:
-        return TrainConfig.model_validate(base.model_dump() | dict(option.recipe or {}))
+        return TrainConfig.model_validate(_changed(base.model_dump(), option.recipe or {}))
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "it"
         raise InvalidRecipe(f"option {name!r} does not fit the recipe: {where}: {first['msg']}") from error
+
+
+def _changed(fields: Mapping[str, object], changes: Mapping[str, object]) -> dict[str, object]:
+    """`fields` with `changes`; of a field with parts of its own, only those that are named change."""
+    out = dict(fields)
+    for name, new in changes.items():
+        old = out.get(name)
+        out[name] = {**old, **new} if isinstance(old, Mapping) and isinstance(new, Mapping) else new
+    return out
 
 
 def bytes_per_row(name: str, dims: int) -> int:

@@ -28,7 +28,7 @@ from sandbox.types import Frozen
 F64 = npt.NDArray[np.float64]
 Sees = Literal["all", "visible"]
 BASELINE = "fixed k, one run"
-RUN_PRICES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.4)
+RUN_PRICES = (0.01, 0.05, 0.2, 0.4, 0.8)
 HANDED_OUT = (Status.VERIFIED, Status.UNCHECKED)
 ENDLESS = Budget(rounds=32, seconds=86_400, tokens=10**9, sandbox_runs=1_000)
 """A pool ends by itself."""

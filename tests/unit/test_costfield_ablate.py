@@ -18,6 +18,7 @@ from costfield.ablate import Ablations, _Run, ablate, epochs_to_the_same_loss
 from costfield.bootstrap import Estimate
 from costfield.config import TrainConfig
 from costfield.errors import InvalidRecipe, TooFewProblems
+from costfield.model import Shape
 from costfield.options import OPTIONS, bytes_per_row, recipe, with_what_they_are_against
 from costfield.shards import append_shard
 from costfield.train import cross_validate, train
@@ -94,6 +95,8 @@ def test_ablate_every_option_fits_the_shipped_kind_of_recipe() -> None:
         assert with_what_they_are_against([name], storage=True)[0] == "plain"
     assert recipe("moe-top2", TrainConfig()).routing.top == 2
     assert recipe("muon", TrainConfig()).shape == recipe("mlp", TrainConfig()).shape
+    own = TrainConfig(shape=Shape(task_hidden=(32,)), optimizer="adamw")
+    assert recipe("mlp", own).shape == Shape(task_hidden=(32,), rank_hidden=(64, 32)), "the rest of the shape stays"
 
 
 def test_ablate_bytes_are_those_of_the_codes_and_one_norm() -> None:
