@@ -29,6 +29,7 @@ F64 = npt.NDArray[np.float64]
 Sees = Literal["all", "visible"]
 BASELINE = "fixed k, one run"
 RUN_PRICES = (0.01, 0.05, 0.2, 0.4, 0.8)
+TOKEN_PRICES = (0.2, 1.0, 2.0)
 HANDED_OUT = (Status.VERIFIED, Status.UNCHECKED)
 ENDLESS = Budget(rounds=32, seconds=86_400, tokens=10**9, sandbox_runs=1_000)
 """A pool ends by itself."""
@@ -101,7 +102,7 @@ class Played:
 
 
 def contestants(k: int, own: ExpectedCost) -> tuple[Contestant, ...]:
-    """Fixed k with one run and with as many as it takes, rounds of 4, the policy as set, and at other run prices."""
+    """Fixed k with one run and with as many as it takes, rounds of 4, the policy as set, and at other prices."""
     once = ENDLESS.model_copy(update={"rounds": 1, "candidates": k})
     freely = ENDLESS.model_copy(update={"candidates": k})
     free = ExpectedCost(siblings=own.siblings, run_price=0.0, token_price=0.0, group=k, false_pass=own.false_pass)
@@ -111,11 +112,17 @@ def contestants(k: int, own: ExpectedCost) -> tuple[Contestant, ...]:
         Contestant(name="rounds of 4, one run each", policy=FixedRounds(), budget=ENDLESS),
         Contestant(name="expected cost, as set", policy=own, budget=freely),
     ]
-    other = [
+    runs = [
         Contestant(name=f"expected cost, {price:g} a run", policy=replace(own, run_price=price), budget=freely)
         for price in RUN_PRICES if price != own.run_price
     ]
-    return (*fixed, *other)
+    tokens = [
+        Contestant(
+            name=f"expected cost, {price:g} for 1,000 tokens", policy=replace(own, token_price=price), budget=freely
+        )
+        for price in TOKEN_PRICES if price != own.token_price
+    ]
+    return (*fixed, *runs, *tokens)
 
 
 async def compare_policies(
