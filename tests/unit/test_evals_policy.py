@@ -92,6 +92,15 @@ async def test_the_comparison_is_paired_and_counts_everything() -> None:
         await compare_policies([], 4, contestants(4, OWN), OWN)
 
 
+def test_the_policy_is_played_at_other_prices_of_runs_and_of_tokens_one_at_a_time() -> None:
+    priced = {one.name: one.policy for one in contestants(4, OWN) if one.name.startswith("expected cost")}
+    prices = {name: (one.run_price, one.token_price) for name, one in priced.items() if isinstance(one, ExpectedCost)}
+    assert prices["expected cost, as set"] == (0.05, 1.0)
+    assert prices["expected cost, 0.8 a run"] == (0.8, 1.0)
+    assert prices["expected cost, 2 for 1,000 tokens"] == (0.05, 2.0)
+    assert len(set(prices.values())) == len(priced) == len(prices), "no price is played twice"
+
+
 async def test_where_only_some_checks_are_seen_a_wrong_program_can_be_handed_out() -> None:
     fooled = recorded("p = 60", "p = 50  # right", shown=("p = 60",))
     fixed = Contestant(name="fixed", policy=FixedRounds(), budget=Budget(rounds=1, candidates=2))
