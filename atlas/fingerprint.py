@@ -1,9 +1,9 @@
 """(task, candidates) -> fingerprints, and the id that names everything which shapes them.
 
-Two ways to an embedding. An engine that hands out states gives it with the generation: the mean of the last layer's
-states over the code's tokens, the task in context. Any other server with embeddings is asked for that of one rendered
-text. A server with neither leaves the scalars alone. What is served is what was trained on: the id of the way, the
-model, the prompt and the features travels with data and artifact, and a mismatch is refused at start.
+Two ways to an embedding. An engine that hands out states gives it with the generation: the mean of the states over
+the code's tokens, the task in context. Any other server with embeddings is asked for that of one rendered text. A
+server with neither leaves the scalars alone. What is served is what was trained on: the id of the way, the model, the
+prompt and the features travels with data and artifact, and a mismatch is refused at start.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from atlas.prompts import PROMPT_VERSION, fenced, messages
 from atlas.protocols import LLM, Fingerprint, ModelTooLong
 from atlas.types import Candidate, Completion, Program, Task
 
-FINGERPRINT_VERSION = 3
+FINGERPRINT_VERSION = 4
 Source = Literal["states", "embeddings", "none"]
 WORDS = {"states": "the states of its tokens", "embeddings": "embeddings of a text"}
 EMPTY = np.zeros(0, dtype=np.float32)
@@ -37,8 +37,8 @@ def render(task: Task, program: Program) -> str:
 def fingerprint_id(*, model: str, source: Source) -> str:
     """Names a kind of fingerprint: `fp3-states-…`. `model`: the weights' sha256 where known, else the server's name."""
     parts = {
-        "version": FINGERPRINT_VERSION, "model": model, "source": source, "pooling": "mean over code, last layer",
-        "prompt": PROMPT_VERSION, "scalars": SCALARS,
+        "version": FINGERPRINT_VERSION, "model": model, "source": source,
+        "pooling": "mean over code, layer 2/3", "prompt": PROMPT_VERSION, "scalars": SCALARS,
     }
     digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
     return f"fp{FINGERPRINT_VERSION}-{source}-{digest}"

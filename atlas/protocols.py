@@ -18,8 +18,9 @@ class Capabilities:
 
     `n`: several choices of one prompt in one request, each different and each billed so that it can be counted.
     `seeds`: it takes a seed; whether equal seeds give equal text is the server's affair (batching moves the last bits).
-    `states`: it can send the last layer's state of every generated token. The rest is what the embedded engine says of
-    itself, None elsewhere: the SHA-256 of its model file, its name and version, and the tokens of a text it can embed.
+    `states`: it can send the state of every generated token, two thirds up the model's layers. The rest is what the
+    embedded engine says of itself, None elsewhere: the SHA-256 of its model file, its name and version, and the tokens
+    of a text it can embed.
     """
 
     model: str

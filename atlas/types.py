@@ -85,8 +85,8 @@ class Usage:
 class Completion:
     """One answer of the model.
 
-    `logprobs` is None where the server gives none. `states` holds the last layer's state for each generated token
-    (n_tokens, d) as float16 where the engine hands them out with the generation, else None.
+    `logprobs` is None where the server gives none. `states` holds the state of each generated token (n_tokens, d), two
+    thirds up the model's layers, as float16 where the engine hands them out with the generation, else None.
     """
 
     text: str

@@ -1,8 +1,8 @@
 """Continuous batching over llama.cpp in one thread: several completions of several prompts, decoded together.
 
 Siblings share their prompt's cells (`llama_memory_seq_cp`), so n completions cost one prefill. Each generated token's
-log-probability at temperature 1 and its last-layer state come out of the pass that generates it. Nothing here is
-asynchronous or knows HTTP: `submit` may be called from any thread, `run` is the loop of one thread.
+log-probability at temperature 1 and its state two thirds up the layers come out of the pass that generates it. Nothing
+here is asynchronous or knows HTTP: `submit` may be called from any thread, `run` is the loop of one thread.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from atlas.llm import llamacpp
 from atlas.llm.jobs import Choice, Job
 from atlas.llm.llamacpp import LlamaError
 from atlas.llm.sampling import draw, log_probability
+from atlas.llm.tap import Tap
 from atlas.llm.vocabulary import Vocabulary
 
 BATCH = 512
@@ -30,6 +31,10 @@ SCORED_AT_ONCE = 64
 
 class TooLong(LlamaError):
     """Prompt and answer together do not fit the context."""
+
+
+class NoStates(LlamaError):
+    """The graph of this model has no layer of the name that is looked for."""
 
 
 class Decoder:
@@ -48,10 +53,12 @@ class Decoder:
             raise LlamaError(f"{model} cannot be loaded as a GGUF model")
         self.n_ctx = min(n_ctx, self._lib.llama_model_n_ctx_train(self._model))
         self.slots = slots
+        self.n_embd: int = self._lib.llama_model_n_embd(self._model)
+        layer = 2 * self._lib.llama_model_n_layer(self._model) // 3
+        self._tap = Tap(self._lib, layer=layer, rows=BATCH, width=self.n_embd)
         self._context = self._open_context(threads)
         self._memory = self._lib.llama_get_memory(self._context)
         self.vocabulary = Vocabulary(self._lib, self._model)
-        self.n_embd: int = self._lib.llama_model_n_embd(self._model)
         self._batch = self._lib.llama_batch_init(BATCH, 0, 1)
         self._inbox: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._jobs: deque[Job] = deque()
@@ -60,24 +67,41 @@ class Decoder:
         self._free = deque(range(2 * slots))
         self._reserved = 0
         self._stopped = False
+        self.gives_states = self._probe_states()
+        """False for the few architectures whose layers llama.cpp's graph does not name."""
 
     def _open_context(self, threads: int) -> c.c_void_p:
         params = self._lib.llama_context_default_params()
         params.n_ctx, params.n_batch, params.n_ubatch = self.n_ctx, BATCH, BATCH
         params.n_seq_max = 2 * self.slots
         params.n_threads = params.n_threads_batch = threads
-        params.pooling_type, params.kv_unified, params.embeddings = llamacpp.POOLING_NONE, True, True
+        params.kv_unified, params.cb_eval = True, c.cast(self._tap.callback, c.c_void_p)
         context = self._lib.llama_init_from_model(self._model, params)
         if not context:
             raise LlamaError(f"no memory for a context of {self.n_ctx} tokens; lower llm.n_ctx")
         return c.c_void_p(context)
 
+    def _probe_states(self) -> bool:
+        try:
+            self._decode([(0, 0, 0, True)], states=True)
+        except NoStates:
+            return False
+        finally:
+            self._lib.llama_memory_clear(self._memory, True)
+        return True
+
     # -- the queue -------------------------------------------------------------------------------------------------
 
     def submit(self, job: Job) -> Future[list[Choice]]:
-        """Queue `job`. Raises TooLong where it can never fit, LlamaError once the decoder was stopped."""
+        """Queue `job`.
+
+        Raises TooLong where it can never fit, ValueError where it asks for states and there are none, LlamaError once
+        the decoder was stopped.
+        """
         if self._stopped:
             raise LlamaError("the engine was stopped")
+        if not self.gives_states and (job.states or job.forced is not None):
+            raise ValueError("llama.cpp does not name this model's layers, so there are no states to give")
         need = len(job.prompt) + job.answer_tokens
         if need > self.n_ctx:
             raise TooLong(
@@ -165,7 +189,6 @@ class Decoder:
     def _prefill(self, job: Job) -> None:
         job.sequence = self._free.popleft()
         self._reserved += len(job.prompt)
-        self._lib.llama_set_embeddings(self._context, False)
         for start in range(0, len(job.prompt), BATCH):
             part = job.prompt[start : start + BATCH]
             end = start + len(part) == len(job.prompt)
@@ -204,8 +227,13 @@ class Decoder:
 
     # -- decoding --------------------------------------------------------------------------------------------------
 
-    def _decode(self, items: Sequence[tuple[int, int, int, bool]]) -> None:
-        """Decode (token, position, sequence, wants output) for each item. Raises LlamaError."""
+    def _decode(self, items: Sequence[tuple[int, int, int, bool]], *, states: bool = False) -> NDArray[np.float32]:
+        """Decode (token, position, sequence, wants output) for each item. Raises LlamaError.
+
+        Returns the state of each (n, n_embd), valid until the next call, or none (0, n_embd) where not asked for.
+        """
+        if states:
+            self._tap.open()
         batch = self._batch
         batch.n_tokens = len(items)
         for i, (token, position, sequence, output) in enumerate(items):
@@ -214,6 +242,10 @@ class Decoder:
         status = self._lib.llama_decode(self._context, batch)
         if status != 0:
             raise LlamaError(f"llama.cpp could not decode a batch of {len(items)} tokens (status {status})")
+        rows = self._tap.states()
+        if states and len(rows) != len(items):
+            raise NoStates(f"llama.cpp computed {len(rows)} states for {len(items)} tokens")
+        return rows if states else rows[:0]
 
     def _rows(self, pointer: c._Pointer[c.c_float], n: int, width: int) -> NDArray[np.float32]:
         """The first n rows (n, width) of a buffer that llama.cpp owns until the next decode."""
@@ -221,10 +253,9 @@ class Decoder:
 
     def _step(self) -> None:
         active = list(self._active)
-        self._lib.llama_set_embeddings(self._context, True)
-        self._decode([(x.last, x.position, x.sequence, True) for _, x in active])
+        wanted = any(job.states for job, _ in active)
+        states = self._decode([(x.last, x.position, x.sequence, True) for _, x in active], states=wanted)
         logits = self._rows(self._lib.llama_get_logits(self._context), len(active), self.vocabulary.n_tokens)
-        states = self._rows(self._lib.llama_get_embeddings(self._context), len(active), self.n_embd)
         for row, (job, choice) in enumerate(active):
             choice.position += 1
             if job.states:
@@ -258,13 +289,11 @@ class Decoder:
         """Teacher forcing: the log-probability and the state of each token of `job.forced`."""
         assert job.forced is not None and job.logits is not None
         choice, previous = job.choices[0], job.logits
-        self._lib.llama_set_embeddings(self._context, True)
         for start in range(0, len(job.forced), SCORED_AT_ONCE):
             part = job.forced[start : start + SCORED_AT_ONCE]
             base = len(job.prompt) + start
-            self._decode([(t, base + i, job.sequence, True) for i, t in enumerate(part)])
+            states = self._decode([(t, base + i, job.sequence, True) for i, t in enumerate(part)], states=True)
             logits = self._rows(self._lib.llama_get_logits(self._context), len(part), self.vocabulary.n_tokens)
-            states = self._rows(self._lib.llama_get_embeddings(self._context), len(part), self.n_embd)
             for i, token in enumerate(part):
                 logprob, second = log_probability(previous, token)
                 choice.pieces.append(self.vocabulary.piece(token))

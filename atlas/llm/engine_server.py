@@ -3,7 +3,7 @@
 A process of its own, so that a native assertion in llama.cpp kills no service. It ends when its standard input does:
 a parent that was killed leaves nothing behind.
 
-Beyond the protocol, /v1/chat/completions takes `"states": true` and then returns each choice's last-layer states,
+Beyond the protocol, /v1/chat/completions takes `"states": true` and then returns each choice's states, one a token,
 and /v1/atlas/read gives log-probabilities and states of a text that is already there (teacher forcing).
 """
 
@@ -88,8 +88,9 @@ class Engine:
 
     async def models(self, request: Request) -> JSONResponse:
         extension = {
-            "states": True, "engine": "llama.cpp", "n_embd": self.decoder.n_embd, "n_ctx": self.decoder.n_ctx,
-            "slots": self.decoder.slots, "model_sha256": self.sha256, "max_embed_tokens": self.decoder.n_ctx,
+            "states": self.decoder.gives_states, "engine": "llama.cpp", "n_embd": self.decoder.n_embd,
+            "n_ctx": self.decoder.n_ctx, "slots": self.decoder.slots, "model_sha256": self.sha256,
+            "max_embed_tokens": self.decoder.n_ctx,
         }
         entry = {"id": self.model, "object": "model", "owned_by": "local", "atlas": extension}
         return JSONResponse({"object": "list", "data": [entry]})

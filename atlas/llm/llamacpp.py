@@ -1,7 +1,7 @@
 """llama.cpp's C API, as far as generation needs it, through the shared library that the `xllamacpp` wheel carries.
 
-Why not the wheel's own server: it does not hand out the last layer's state of each generated token, and a second pass
-to embed a candidate costs a third of generating it. The C API gives those states away with the generation.
+Why not the wheel's own server: it does not hand out a state of each generated token, and a second pass to embed a
+candidate costs a third of generating it. The C API gives states away with the generation.
 
 The structs below mirror `llama.h` of the pinned release (`PINNED`); `Library` checks known default values at load, so
 that another release is refused instead of misread.
@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 PINNED = "2026.10.11549"
-POOLING_NONE = 0
 
 
 class LlamaError(Exception):
@@ -65,6 +64,8 @@ class Batch(c.Structure):
 
 
 LOG_CALLBACK = c.CFUNCTYPE(None, c.c_int, c.c_char_p, c.c_void_p)
+EVAL_CALLBACK = c.CFUNCTYPE(c.c_bool, c.c_void_p, c.c_bool, c.c_void_p)
+"""`ggml_backend_sched_eval_callback`: (tensor, ask, user data) -> wanted, if it asks, else whether to go on."""
 
 _FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "llama_backend_init": (None, []),
@@ -77,6 +78,7 @@ _FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "llama_free": (None, [c.c_void_p]),
     "llama_model_get_vocab": (c.c_void_p, [c.c_void_p]),
     "llama_model_n_embd": (c.c_int32, [c.c_void_p]),
+    "llama_model_n_layer": (c.c_int32, [c.c_void_p]),
     "llama_model_n_ctx_train": (c.c_int32, [c.c_void_p]),
     "llama_model_desc": (c.c_int32, [c.c_void_p, c.c_char_p, c.c_size_t]),
     "llama_model_chat_template": (c.c_char_p, [c.c_void_p, c.c_char_p]),
@@ -94,13 +96,13 @@ _FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "llama_batch_init": (Batch, [c.c_int32, c.c_int32, c.c_int32]),
     "llama_batch_free": (None, [Batch]),
     "llama_decode": (c.c_int32, [c.c_void_p, Batch]),
-    "llama_set_embeddings": (None, [c.c_void_p, c.c_bool]),
     "llama_get_logits": (c.POINTER(c.c_float), [c.c_void_p]),
     "llama_get_logits_ith": (c.POINTER(c.c_float), [c.c_void_p, c.c_int32]),
-    "llama_get_embeddings": (c.POINTER(c.c_float), [c.c_void_p]),
-    "llama_get_embeddings_ith": (c.POINTER(c.c_float), [c.c_void_p, c.c_int32]),
     "llama_chat_apply_template": (c.c_int32, [c.c_char_p, c.c_void_p, c.c_size_t, c.c_bool, c.c_char_p, c.c_int32]),
     "llama_print_system_info": (c.c_char_p, []),
+    "ggml_get_name": (c.c_char_p, [c.c_void_p]),
+    "ggml_nbytes": (c.c_size_t, [c.c_void_p]),
+    "ggml_backend_tensor_get": (None, [c.c_void_p, c.c_void_p, c.c_size_t, c.c_size_t]),
 }
 
 

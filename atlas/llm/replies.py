@@ -47,7 +47,7 @@ class LogprobsReply(_Foreign):
 
 
 class StatesReply(_Foreign):
-    """Atlas's extension: the last layer's state of every generated token."""
+    """Atlas's extension: the state of every generated token, two thirds up the model's layers."""
 
     dtype: Literal["float16"]
     shape: tuple[int, int]

@@ -23,6 +23,7 @@ from atlas.llm.decoder import Decoder
 from atlas.llm.engine import EmbeddedEngine
 from atlas.llm.jobs import Job
 from atlas.llm.llamacpp import LlamaError
+from atlas.llm.tap import Tap
 from atlas.protocols import ModelTooLong, Sampling
 from atlas.types import Completion, Message
 
@@ -86,6 +87,45 @@ async def test_reading_a_text_agrees_with_having_generated_it(client: OpenAIClie
     cosines = (a * b).sum(1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)
     assert cosines.min() > 0.99
     assert (a[:-1] * b[1:]).sum(1).mean() < 0.95 * (a * b).sum(1).mean()  # a shift by one token would be seen
+
+
+class Blind(Tap):
+    """Looks for a layer that the model does not have."""
+
+    def __init__(self, lib: object, *, layer: int, rows: int, width: int) -> None:
+        super().__init__(lib, layer=layer + 100, rows=rows, width=width)
+
+
+async def test_a_model_whose_layers_llama_cpp_does_not_name_says_so_and_still_generates(
+    model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert Decoder(model, n_ctx=512, slots=1, threads=1).gives_states
+    monkeypatch.setattr("atlas.llm.decoder.Tap", Blind)
+    decoder = Decoder(model, n_ctx=512, slots=1, threads=1)
+    assert not decoder.gives_states
+    prompt = decoder.vocabulary.prompt_tokens([("user", "a")])
+    ask = {"prompt": prompt, "seeds": [0], "temperatures": [0.0], "top_p": 1.0, "max_tokens": 2}
+    for wants in ({"states": True}, {"forced": prompt}):
+        with pytest.raises(ValueError, match="no states to give"):
+            decoder.submit(Job(**ask, **wants))  # type: ignore[arg-type]
+    thread = threading.Thread(target=decoder.run, daemon=True)
+    thread.start()
+    (made,) = await anyio.to_thread.run_sync(decoder.submit(Job(**ask)).result, 60)  # type: ignore[arg-type]
+    assert made.pieces and not made.states
+    decoder.stop()
+    thread.join(10)
+
+
+async def test_the_states_are_those_of_the_layer_two_thirds_up(model: Path) -> None:
+    decoder = Decoder(model, n_ctx=512, slots=1, threads=1)  # 24 layers
+    found = {}
+    for layer in (15, 16, 17):
+        decoder._tap._node = b"l_out-%d" % layer
+        found[layer] = decoder._decode([(7, 0, 0, True)], states=True)[0].copy()
+        decoder._lib.llama_memory_clear(decoder._memory, True)
+    own = Decoder(model, n_ctx=512, slots=1, threads=1)._decode([(7, 0, 0, True)], states=True)[0]
+    distance = {layer: float(np.abs(state - own).max()) for layer, state in found.items()}
+    assert distance[16] == 0 < min(distance[15], distance[17])
 
 
 async def test_more_completions_than_slots_all_come_in_the_order_of_their_seeds(client: OpenAIClient) -> None:
@@ -240,11 +280,11 @@ async def test_what_llama_cpp_cannot_decode_fails_what_waits_for_it_and_nothing_
 
     decode, calls = decoder._decode, []
 
-    def failing(items: object) -> None:
+    def failing(items: object, **how: object) -> object:
         calls.append(items)
         if len(calls) == 2:  # the reading itself, behind its prompt
             raise LlamaError("status 1")
-        decode(items)  # type: ignore[arg-type]
+        return decode(items, **how)  # type: ignore[arg-type]
 
     monkeypatch.setattr(decoder, "_decode", failing)
     reading, waiting = decoder.submit(job(forced=forced)), decoder.submit(job())

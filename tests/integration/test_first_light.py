@@ -103,7 +103,7 @@ def test_a_posted_task_comes_back_verified_by_docker(tmp_path: Path) -> None:
         provenance, usage = found["provenance"], found["usage"]
         assert isinstance(provenance, dict) and isinstance(usage, dict)
         assert provenance["model"] == "qwen2.5-coder-0.5b" and provenance["ranker"] == "log-probability"
-        assert str(provenance["fingerprint_id"]).startswith("fp3-states-")
+        assert str(provenance["fingerprint_id"]).startswith("fp4-states-")
         assert usage["completion_tokens"] > 0 and usage["sandbox_runs"] >= 1
         ready = client.get("/readyz")
         assert ready.status_code == 200 and "a known program" in ready.text
@@ -127,7 +127,7 @@ def test_a_cost_field_for_another_model_is_refused_at_start_with_the_way_out(tmp
     )
     assert refused.returncode == 8, refused.stderr
     (error,) = [line for line in refused.stderr.replace("\n", " ").split("error: ")[1:]]
-    assert "fp1-test" in error and "fp3-states-" in error and "ranker" in error
+    assert "fp1-test" in error and "fp4-states-" in error and "ranker" in error
     assert "Traceback" not in refused.stderr and refused.stdout == ""
     served = subprocess.run(
         [sys.executable, "-m", "atlas.cli", "serve", "--port", "0"],

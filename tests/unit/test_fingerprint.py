@@ -43,7 +43,7 @@ def test_the_id_is_that_of_the_weights_where_they_are_known() -> None:
     assert of_name != ModelFingerprinter.best(llm(model_sha256=None, model="b")).id
     one, two = (ModelFingerprinter.best(llm(model=name, model_sha256="f" * 64)).id for name in ("a", "b"))
     assert one == two != of_name
-    assert one.startswith("fp3-states-")
+    assert one.startswith("fp4-states-")
 
 
 def test_the_richest_source_is_taken() -> None:
