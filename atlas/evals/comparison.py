@@ -105,7 +105,8 @@ def compared(comparison: Comparison) -> str:
     lines.append(f"\n{one.problems} problems in common, {len(one.left_out)} left out")
     lines += [f"B loses {len(lost)}: {', '.join(lost)}"] if lost else []
     lines += [f"B gains {len(gained)}: {', '.join(gained)}"] if gained else []
-    lines += ["B is shown to be worse"] if one.regression else []
+    worse = [name for name, d in one.metrics.items() if d.worse]
+    lines += [f"B is shown to be worse in {', '.join(worse)}"] if worse else []
     below = one.fail_under is not None and one.metrics["pass_at_1"].b.value < one.fail_under
     lines += [f"B's pass@1 is below {one.fail_under}"] if below else []
     return "\n".join(lines)

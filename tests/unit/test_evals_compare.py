@@ -47,10 +47,13 @@ def test_a_loss_on_eight_problems_of_twelve_is_a_regression() -> None:
     assert found.metrics["first_pass_runs"].worse and found.regression and not found.ok
     assert [flip.problem for flip in found.flips] == names[:8]
     assert (found.flips[0].a.outcome, found.flips[0].b.outcome) == ("PASS", "FAIL")
+    worse = [name for name, metric in found.metrics.items() if metric.worse]
+    assert worse == ["pass_at_1", "selection", "within_auroc", "first_pass_runs"]
+    assert compared(found).endswith(f"B is shown to be worse in {', '.join(worse)}")
 
     back = compare(b, a)
     assert back.ok and back.metrics["pass_at_1"].gained == 8, "better is no regression"
-    assert "B gains 8: p00" in compared(back)
+    assert "B gains 8: p00" in compared(back) and "worse" not in compared(back)
 
 
 def test_a_few_problems_show_nothing_and_say_how_many_would() -> None:
