@@ -21,7 +21,7 @@ from atlas.llm import llamacpp
 from atlas.llm.jobs import Choice, Job
 from atlas.llm.llamacpp import LlamaError
 from atlas.llm.sampling import draw, log_probability
-from atlas.llm.tap import Tap
+from atlas.llm.tap import NoStates, Tap
 from atlas.llm.vocabulary import Vocabulary
 
 BATCH = 512
@@ -31,10 +31,6 @@ SCORED_AT_ONCE = 64
 
 class TooLong(LlamaError):
     """Prompt and answer together do not fit the context."""
-
-
-class NoStates(LlamaError):
-    """The graph of this model has no layer of the name that is looked for."""
 
 
 class Decoder:
@@ -232,8 +228,7 @@ class Decoder:
 
         Returns the state of each (n, n_embd), valid until the next call, or none (0, n_embd) where not asked for.
         """
-        if states:
-            self._tap.open()
+        self._tap.open(len(items) if states else 0)
         batch = self._batch
         batch.n_tokens = len(items)
         for i, (token, position, sequence, output) in enumerate(items):
@@ -242,10 +237,7 @@ class Decoder:
         status = self._lib.llama_decode(self._context, batch)
         if status != 0:
             raise LlamaError(f"llama.cpp could not decode a batch of {len(items)} tokens (status {status})")
-        rows = self._tap.states()
-        if states and len(rows) != len(items):
-            raise NoStates(f"llama.cpp computed {len(rows)} states for {len(items)} tokens")
-        return rows if states else rows[:0]
+        return self._tap.states()
 
     def _rows(self, pointer: c._Pointer[c.c_float], n: int, width: int) -> NDArray[np.float32]:
         """The first n rows (n, width) of a buffer that llama.cpp owns until the next decode."""

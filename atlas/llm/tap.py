@@ -19,6 +19,10 @@ from atlas.llm import llamacpp
 FLOAT_BYTES = 4
 
 
+class NoStates(llamacpp.LlamaError):
+    """The graph of this model has no layer of the name that is looked for."""
+
+
 class Tap:
     """The output of layer `layer` (0 is the first) of up to `rows` tokens of a batch, in the order of the batch.
 
@@ -29,21 +33,20 @@ class Tap:
         self._lib = lib
         self._node = b"l_out-%d" % layer  # what llama.cpp's graphs call it, with few exceptions
         self._rows: NDArray[np.float32] = np.zeros((rows, width), np.float32)
-        self._found = 0
+        self._expected = self._found = 0
         self._waiting = False
         self.callback = llamacpp.EVAL_CALLBACK(self._visit)
         """For `cb_eval`. It must outlive the context."""
 
-    def open(self) -> None:
-        """Take the states of the batch that is decoded next. Batches that are not announced cost less."""
-        self._waiting, self._found = True, 0
+    def open(self, n: int) -> None:
+        """Take the states of the `n` tokens of the batch that is decoded next. With none to take it costs less."""
+        self._waiting, self._expected, self._found = n > 0, n, 0
 
     def states(self) -> NDArray[np.float32]:
-        """(n, width): those of the batch announced last. n is 0 where the graph had no such layer.
-
-        The next batch overwrites them.
-        """
+        """(n, width): those of the batch decoded last, until the next. Raises NoStates where they were not there."""
         self._waiting = False
+        if self._found != self._expected:
+            raise NoStates(f"llama.cpp computed {self._found} states for {self._expected} tokens")
         return self._rows[: self._found]
 
     def _visit(self, tensor: int, ask: bool, _: object) -> bool:
