@@ -1,8 +1,7 @@
 """The states of one layer in the middle of a model, taken out of llama.cpp's graph while it is computed.
 
-Why not the last layer, which the API hands out by itself: near the end a model turns from what it holds of the text to
-which token comes next. Two thirds of the way up, its states tell right programs from wrong ones better
-(docs/ablations.md).
+Why not the last layer, which the API hands out by itself: two thirds of the way up, states tell right programs from
+wrong ones better (measured in docs/ablations.md).
 
 llama.cpp asks its evaluation callback of every node of the graph whether it is wanted, and stops behind one that is.
 """

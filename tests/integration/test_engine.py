@@ -8,13 +8,14 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import anyio
 import httpx
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from atlas import models, settings
 from atlas.errors import ModelUnavailable
@@ -58,6 +59,12 @@ async def client(engine: EmbeddedEngine) -> AsyncIterator[OpenAIClient]:
 def sampling(n: int = 1, **changes: object) -> Sampling:
     fields = {"n": n, "temperature": 0.8, "seed": 11, "max_tokens": 12, **changes}
     return Sampling(**fields)  # type: ignore[arg-type]
+
+
+def job(prompt: list[int], *, max_tokens: int = 2, states: bool = False, forced: list[int] | None = None) -> Job:
+    return Job(
+        prompt=prompt, seeds=[0], temperatures=[0.0], top_p=1.0, max_tokens=max_tokens, states=states, forced=forced
+    )
 
 
 async def post(engine: EmbeddedEngine, path: str, body: object, key: str | None = None) -> httpx.Response:
@@ -104,13 +111,12 @@ async def test_a_model_whose_layers_llama_cpp_does_not_name_says_so_and_still_ge
     decoder = Decoder(model, n_ctx=512, slots=1, threads=1)
     assert not decoder.gives_states
     prompt = decoder.vocabulary.prompt_tokens([("user", "a")])
-    ask = {"prompt": prompt, "seeds": [0], "temperatures": [0.0], "top_p": 1.0, "max_tokens": 2}
-    for wants in ({"states": True}, {"forced": prompt}):
+    for wants_states in (job(prompt, states=True), job(prompt, forced=prompt)):
         with pytest.raises(ValueError, match="no states to give"):
-            decoder.submit(Job(**ask, **wants))  # type: ignore[arg-type]
+            decoder.submit(wants_states)
     thread = threading.Thread(target=decoder.run, daemon=True)
     thread.start()
-    (made,) = await anyio.to_thread.run_sync(decoder.submit(Job(**ask)).result, 60)  # type: ignore[arg-type]
+    (made,) = await anyio.to_thread.run_sync(decoder.submit(job(prompt)).result, 60)
     assert made.pieces and not made.states
     decoder.stop()
     thread.join(10)
@@ -274,30 +280,26 @@ async def test_what_llama_cpp_cannot_decode_fails_what_waits_for_it_and_nothing_
     prompt = decoder.vocabulary.prompt_tokens([("user", "a")])
     forced = decoder.vocabulary.tokenize("x = 1", special=False)
 
-    def job(**changes: object) -> Job:
-        fields = {"prompt": prompt, "seeds": [0], "temperatures": [0.0], "top_p": 1.0, "max_tokens": 2, **changes}
-        return Job(**fields)  # type: ignore[arg-type]
-
     decode, calls = decoder._decode, []
 
-    def failing(items: object, **how: object) -> object:
+    def failing(items: Sequence[tuple[int, int, int, bool]], *, states: bool = False) -> NDArray[np.float32]:
         calls.append(items)
         if len(calls) == 2:  # the reading itself, behind its prompt
             raise LlamaError("status 1")
-        return decode(items, **how)  # type: ignore[arg-type]
+        return decode(items, states=states)
 
     monkeypatch.setattr(decoder, "_decode", failing)
-    reading, waiting = decoder.submit(job(forced=forced)), decoder.submit(job())
+    reading, waiting = decoder.submit(job(prompt, forced=forced)), decoder.submit(job(prompt))
     thread.start()
     for future in (reading, waiting):
         with pytest.raises(LlamaError, match="status 1"):
             await anyio.to_thread.run_sync(future.result, 60)
-    (after,) = await anyio.to_thread.run_sync(decoder.submit(job()).result, 60)
+    (after,) = await anyio.to_thread.run_sync(decoder.submit(job(prompt)).result, 60)
     assert after.finish_reason in ("stop", "length")
-    begun = [decoder.submit(job(max_tokens=200)) for _ in range(4)]
+    begun = [decoder.submit(job(prompt, max_tokens=200)) for _ in range(4)]
     decoder.stop()
     with pytest.raises(LlamaError, match="stopped"):
-        decoder.submit(job())
+        decoder.submit(job(prompt))
     with pytest.raises(LlamaError, match="stopped"):
         await anyio.to_thread.run_sync(begun[-1].result, 60)
     thread.join(10)
