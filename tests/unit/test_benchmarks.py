@@ -18,14 +18,15 @@ def test_train_speed_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> No
         runpy.run_path(str(BENCHMARKS / "train_speed.py"), run_name="__main__")
 
 
-def test_the_overhead_says_in_one_sentence_why_it_cannot_be_measured(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+@pytest.mark.parametrize("name", ["fingerprint_overhead", "tap"])
+def test_what_needs_a_model_says_in_one_sentence_that_there_is_none(
+    name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("ATLAS_CACHE_DIR", str(tmp_path))
-    monkeypatch.setattr(sys, "argv", ["fingerprint_overhead.py", "--json"])
-    with pytest.raises(SystemExit, match=r"^fingerprint_overhead\.py: The model .* is not on this machine.*pull"):
-        OVERHEAD["main"]()
+    monkeypatch.setattr(sys, "argv", [f"{name}.py", "--json"])
+    with pytest.raises(SystemExit, match=rf"^{name}\.py: The model .* is not on this machine.*pull"):
+        runpy.run_path(str(BENCHMARKS / f"{name}.py"), run_name="__main__")
 
 
 def test_the_overhead_is_a_ratio_of_sums() -> None:
